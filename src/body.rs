@@ -1,0 +1,153 @@
+//! The body of a request and of a response, whatever delimits it.
+
+use crate::chunked::{ChunkedDecoder, Front};
+use crate::config::Limits;
+use crate::error::Limit;
+use crate::error::{Misuse, ProtocolError};
+use crate::framing::{RequestBody, ResponseBody};
+use crate::headers::{LineScan, ScanFault};
+
+/// Reads the body of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BodyDecoder {
+    framing: Framing,
+    /// Of content, so far.
+    pub(crate) content_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// As many bytes are left.
+    Length(u64),
+    Chunked(ChunkedDecoder, LineScan),
+}
+
+/// What is at the front of the input, once the framing before it is taken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Nothing; more must come.
+    Nothing,
+    /// As many bytes of content.
+    Content(usize),
+    /// A whole trailer section, as many bytes long and with as many lines.
+    Trailers { bytes: usize, lines: usize },
+    /// The end of the body.
+    End,
+}
+
+impl BodyDecoder {
+    /// No body. Also the value between exchanges, so that no caller handles "no decoder".
+    pub(crate) const EMPTY: Self = Self { framing: Framing::Length(0), content_bytes: 0 };
+
+    pub(crate) fn new(body: RequestBody) -> Self {
+        let framing = match body {
+            RequestBody::Length(length) => Framing::Length(length),
+            RequestBody::Chunked => Framing::Chunked(ChunkedDecoder::NEW, LineScan::default()),
+        };
+        Self { framing, content_bytes: 0 }
+    }
+
+    /// How many bytes of framing are at the front of `input`, and what follows them. A fault changes nothing, so it is
+    /// found again by the next who asks.
+    pub(crate) fn piece(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Piece), ProtocolError> {
+        let mut ahead = *self;
+        let found = match &mut ahead.framing {
+            Framing::Length(0) => (0, Piece::End),
+            Framing::Length(left) => {
+                let content = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+                (0, if content == 0 { Piece::Nothing } else { Piece::Content(content) })
+            }
+            Framing::Chunked(decoder, scan) => match decoder.advance(input, limits)? {
+                (framing, Front::Nothing) => (framing, Piece::Nothing),
+                (framing, Front::Content(content)) => (framing, Piece::Content(content)),
+                (framing, Front::End) => (framing, Piece::End),
+                (framing, Front::Trailers) => {
+                    let section = input.get(framing..).unwrap_or_default();
+                    (framing, trailers(scan, section, limits)?)
+                }
+            },
+        };
+        *self = ahead;
+        Ok(found)
+    }
+
+    /// As many bytes of content were taken off the input.
+    pub(crate) fn took(&mut self, content: usize) {
+        let bytes = u64::try_from(content).unwrap_or(u64::MAX);
+        self.content_bytes = self.content_bytes.saturating_add(bytes);
+        match &mut self.framing {
+            Framing::Length(left) => *left = left.saturating_sub(bytes),
+            Framing::Chunked(decoder, _) => decoder.took(content),
+        }
+    }
+
+    /// The trailer section was taken off the input.
+    pub(crate) fn took_trailers(&mut self) {
+        match &mut self.framing {
+            Framing::Length(_) => {}
+            Framing::Chunked(decoder, _) => decoder.took_trailers(),
+        }
+    }
+
+    /// Whether `input` holds the body to its end. A fault in it is not the end of the stream's doing: it "counts when
+    /// it is reached".
+    pub(crate) fn is_whole(mut self, mut input: &[u8], limits: &Limits) -> bool {
+        loop {
+            let Ok((framing, piece)) = self.piece(input, limits) else { return true };
+            input = input.get(framing..).unwrap_or_default();
+            match piece {
+                Piece::Nothing => return false,
+                Piece::Content(content) => {
+                    self.took(content);
+                    input = input.get(content..).unwrap_or_default();
+                }
+                Piece::Trailers { .. } | Piece::End => return true,
+            }
+        }
+    }
+}
+
+/// Trailers are scanned like a head: "Judged at the end of the section".
+fn trailers(scan: &mut LineScan, section: &[u8], limits: &Limits) -> Result<Piece, ProtocolError> {
+    match scan.end(section, limits.trailer_bytes) {
+        Ok(Some(bytes)) => Ok(Piece::Trailers { bytes, lines: scan.lines }),
+        Ok(None) => Ok(Piece::Nothing),
+        Err(ScanFault::BareLineFeed) => Err(ProtocolError::BareLineFeed),
+        Err(ScanFault::TooLong) => Err(ProtocolError::exceeded(Limit::TrailerBytes, limits.trailer_bytes)),
+    }
+}
+
+/// Counts the body of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct BodyEncoder(ResponseBody);
+
+impl BodyEncoder {
+    /// No body. Also the value between exchanges.
+    pub(crate) const NONE: Self = Self(ResponseBody::None);
+
+    pub(crate) fn new(body: ResponseBody) -> Self {
+        Self(body)
+    }
+
+    /// The encoder behind a part of this length, or why there may be none: "a body event that passes the
+    /// `content-length`, or ends short of it, is `Misuse` like any other".
+    pub(crate) fn after(self, length: u64, last: bool) -> Result<Self, Misuse> {
+        match self.0 {
+            ResponseBody::None | ResponseBody::Chunked | ResponseBody::UntilClose => Ok(self),
+            ResponseBody::Length(left) => match left.checked_sub(length) {
+                None => Err(Misuse::BodyTooLong),
+                Some(1..) if last => Err(Misuse::BodyTooShort),
+                Some(left) => Ok(Self(ResponseBody::Length(left))),
+            },
+        }
+    }
+
+    /// Whether what the application sends is written at all.
+    pub(crate) fn is_written(self) -> bool {
+        self.0 != ResponseBody::None
+    }
+
+    pub(crate) fn is_chunked(self) -> bool {
+        self.0 == ResponseBody::Chunked
+    }
+}

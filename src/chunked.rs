@@ -1,0 +1,185 @@
+//! The chunked transfer coding (RFC 9112 §7.1), in and out.
+//!
+//! A chunk's line is read by a machine of our own, byte by byte: `httparse::parse_chunk_size` accepts lines that the
+//! grammar refuses (`;`, `5 `, a line feed inside an extension), each of them a known smuggling vector.
+
+use bytes::BytesMut;
+
+use crate::config::{Limits, MAX_LENGTH};
+use crate::error::{Limit, ProtocolError};
+use crate::syntax::{self, Digits};
+
+/// Where the decoder is in
+/// `chunked-body = *( chunk-size [ chunk-ext ] CRLF chunk-data CRLF ) 1*("0") [ chunk-ext ] CRLF trailer-section CRLF`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    /// `chunk-size = 1*HEXDIG`; how many digits are here.
+    Size(u8),
+    /// `chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )`: white space that a `;` must follow.
+    BeforeSemicolon,
+    /// White space before a name.
+    BeforeName,
+    Name,
+    /// White space that a `=` or a `;` must follow.
+    AfterName,
+    /// White space before a value.
+    BeforeValue,
+    Value,
+    /// Inside a quoted string. CR and LF are no part of one: what looks like a line end here is none.
+    Quoted,
+    /// Behind a backslash inside one.
+    Escaped,
+    /// Behind one.
+    AfterQuoted,
+    /// Behind the CR of the line.
+    LineFeed,
+    Data,
+    /// Behind the data: "the next two bytes must be CR LF, checked one by one".
+    DataReturn,
+    DataLineFeed,
+    Trailers,
+    Ended,
+}
+
+/// Reads the framing and says where the data is. It holds no byte of the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ChunkedDecoder {
+    place: Place,
+    /// Of the line so far, then of the data that is left.
+    size: u64,
+    line_bytes: usize,
+    /// Of all lines so far.
+    extension_bytes: u64,
+    /// Of the chunks whose lines were read.
+    content_bytes: u64,
+}
+
+/// What is at the front of the input, once the framing before it is taken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Front {
+    /// Nothing: all of it was framing, or there is none.
+    Nothing,
+    /// As many bytes of content.
+    Content(usize),
+    /// The trailer section begins.
+    Trailers,
+    /// The body has ended.
+    End,
+}
+
+impl ChunkedDecoder {
+    pub(crate) const NEW: Self =
+        Self { place: Place::Size(0), size: 0, line_bytes: 0, extension_bytes: 0, content_bytes: 0 };
+
+    /// How many bytes of framing are at the front of `input`, and what follows them.
+    pub(crate) fn advance(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Front), ProtocolError> {
+        let mut framing = 0_usize;
+        for &byte in input {
+            match self.place {
+                Place::Data => {
+                    let available = input.len().saturating_sub(framing);
+                    let content = usize::try_from(self.size).map_or(available, |size| size.min(available));
+                    return Ok((framing, Front::Content(content)));
+                }
+                Place::Trailers => return Ok((framing, Front::Trailers)),
+                Place::Ended => return Ok((framing, Front::End)),
+                _ => self.byte(byte, limits)?,
+            }
+            framing = framing.saturating_add(1);
+        }
+        Ok((framing, if self.place == Place::Ended { Front::End } else { Front::Nothing }))
+    }
+
+    /// As many bytes of content were taken off the input.
+    pub(crate) fn took(&mut self, content: usize) {
+        self.size = self.size.saturating_sub(u64::try_from(content).unwrap_or(u64::MAX));
+        if self.size == 0 {
+            self.place = Place::DataReturn;
+        }
+    }
+
+    /// The trailer section was taken off the input.
+    pub(crate) fn took_trailers(&mut self) {
+        self.place = Place::Ended;
+    }
+
+    /// One byte of framing: refused at "the first byte that cannot continue" it.
+    fn byte(&mut self, byte: u8, limits: &Limits) -> Result<(), ProtocolError> {
+        let place = match (self.place, byte) {
+            (Place::DataReturn, b'\r') => Place::DataLineFeed,
+            (Place::DataLineFeed, b'\n') => Place::Size(0),
+            // "5 CRLF hello XX 0 CRLF CRLF": a decoder that skips two bytes here sees another request (CVE-2025-43859).
+            (Place::DataReturn | Place::DataLineFeed, _) => return Err(ProtocolError::ChunkEnd),
+            (Place::LineFeed, b'\n') => return self.line_ended(limits),
+            (Place::Size(1..), b'\r') => Place::LineFeed,
+            (Place::Name | Place::Value | Place::AfterQuoted, b'\r') => Place::LineFeed,
+            _ => self.in_line(byte, limits)?,
+        };
+        self.place = place;
+        Ok(())
+    }
+
+    fn in_line(&mut self, byte: u8, limits: &Limits) -> Result<Place, ProtocolError> {
+        self.line_bytes = self.line_bytes.saturating_add(1);
+        if self.line_bytes > limits.chunk_line_bytes {
+            return Err(ProtocolError::exceeded(Limit::ChunkLineBytes, limits.chunk_line_bytes));
+        }
+        if let (Place::Size(digits), Some(digit)) = (self.place, syntax::hex_digit(byte)) {
+            // "recipients MUST anticipate potentially large hexadecimal numerals and prevent parsing errors due to
+            // integer conversion overflows" (RFC 9112 §7.1): sixteen digits, up to 2⁶³−1.
+            let size = self.size.checked_mul(16).and_then(|size| size.checked_add(digit.into()));
+            self.size = size.filter(|&size| size <= MAX_LENGTH && digits < 16).ok_or(ProtocolError::ChunkLine)?;
+            return Ok(Place::Size(digits.saturating_add(1)));
+        }
+        // All that is no digit of the size and no CRLF is extension. "A recipient ought to limit the total length of
+        // chunk extensions received in a request" (RFC 9112 §7.1.1).
+        self.extension_bytes = self.extension_bytes.saturating_add(1);
+        if self.extension_bytes > limits.chunk_extension_bytes.saturating_add(self.content_bytes) {
+            let max = limits.chunk_extension_bytes;
+            return Err(ProtocolError::LimitExceeded { limit: Limit::ChunkExtensionBytes, max });
+        }
+        self.in_extension(byte)
+    }
+
+    fn in_extension(&self, byte: u8) -> Result<Place, ProtocolError> {
+        let is_space = matches!(byte, b' ' | b'\t');
+        let is_token = syntax::is(byte, syntax::TOKEN);
+        match (self.place, byte) {
+            (Place::Size(1..) | Place::BeforeSemicolon | Place::AfterQuoted | Place::Value, b';')
+            | (Place::Name | Place::AfterName, b';') => Ok(Place::BeforeName),
+            (Place::Size(1..) | Place::BeforeSemicolon | Place::AfterQuoted | Place::Value, _) if is_space => {
+                Ok(Place::BeforeSemicolon)
+            }
+            (Place::BeforeName, _) if is_space => Ok(Place::BeforeName),
+            (Place::BeforeName | Place::Name, _) if is_token => Ok(Place::Name),
+            (Place::Name | Place::AfterName, b'=') => Ok(Place::BeforeValue),
+            (Place::Name | Place::AfterName, _) if is_space => Ok(Place::AfterName),
+            (Place::BeforeValue, _) if is_space => Ok(Place::BeforeValue),
+            (Place::BeforeValue, b'"') => Ok(Place::Quoted),
+            (Place::BeforeValue | Place::Value, _) if is_token => Ok(Place::Value),
+            (Place::Quoted, b'"') => Ok(Place::AfterQuoted),
+            (Place::Quoted, b'\\') => Ok(Place::Escaped),
+            (Place::Quoted, _) if syntax::is(byte, syntax::QDTEXT) => Ok(Place::Quoted),
+            (Place::Escaped, _) if syntax::is(byte, syntax::FIELD) => Ok(Place::Quoted),
+            _ => Err(ProtocolError::ChunkLine),
+        }
+    }
+
+    fn line_ended(&mut self, limits: &Limits) -> Result<(), ProtocolError> {
+        let content_bytes = self.content_bytes.saturating_add(self.size);
+        if content_bytes > limits.body_bytes {
+            return Err(ProtocolError::LimitExceeded { limit: Limit::BodyBytes, max: limits.body_bytes });
+        }
+        self.content_bytes = content_bytes;
+        self.line_bytes = 0;
+        self.place = if self.size == 0 { Place::Trailers } else { Place::Data };
+        Ok(())
+    }
+}
+
+/// The line of a chunk. Never of an empty one: that would end the body.
+pub(crate) fn encode_size(size: u64, into: &mut BytesMut) {
+    debug_assert!(size > 0, "a chunk of no bytes is the last chunk");
+    into.extend_from_slice(Digits::hex(size).as_bytes());
+    into.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,800 @@
+//! The connection: the only place that sees both halves, the state, and the time.
+
+use alloc::sync::Arc;
+use core::fmt;
+use core::task::Poll;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::config::{Config, EarlyResponse, HalfClose};
+use crate::date::Date;
+use crate::error::{CloseReason, Misuse, ProtocolError, SendError};
+use crate::exchange::{Exchange, ExchangeId, ReceiveEvent, SendEvent};
+use crate::head::Request;
+use crate::headers::Headers;
+use crate::outgoing::Chunks;
+use crate::reader::{Drained, Part, Reader};
+use crate::response::{self, Pair};
+use crate::state::{Effect, Event, Next, Outcome, Reading, State, Tell, Writing};
+use crate::time::{Instant, Marks, Phase, Timer};
+use crate::writer::{Content, Writer};
+
+/// What the driver does next.
+///
+/// # Examples
+/// ```
+/// use sansgi::{Action, Config, Connection, Instant};
+/// let mut conn = Connection::new(Config::default());
+/// let Action::Wait(wait) = conn.next_action(Instant::ZERO) else { unreachable!() };
+/// assert!(wait.read && !wait.write);
+/// assert_eq!(wait.deadline, Some(Instant::from_nanos(75_000_000_000))); // idle
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an action is told to be acted on; some are told once"]
+#[non_exhaustive]
+pub enum Action {
+    /// A request head arrived: run the application. Told once; exactly one `Disconnect` of the same id follows.
+    Start(ExchangeId, Request),
+    /// The exchange is over: nothing of it will be taken or given any more, so release what it holds. Told once. An
+    /// application that still runs is not wrong: its `receive` answers `Disconnect`.
+    Disconnect(ExchangeId),
+    /// All before it is written: move these bytes by yourself, and report them with [`Connection::handle_written`]. Told
+    /// until done. Where the socket has no room, sleep as in `Wait`.
+    Transfer {
+        /// From [`SendEvent::ResponsePart`].
+        token: u64,
+        /// Bytes that are left of it.
+        remaining: u64,
+        /// What to wait for besides; `write` is true.
+        wait: Wait,
+    },
+    /// The connection was handed over: the socket is yours, with the bytes that were already read. Told once; nothing
+    /// follows.
+    Switch {
+        /// The value of the response's `upgrade`; empty for CONNECT.
+        protocol: Bytes,
+        /// Bytes behind the request: the next protocol's first.
+        leftover: Bytes,
+    },
+    /// Shut the sending half of the socket down. Told once; lingering follows.
+    Shutdown,
+    /// Close the socket. Nothing follows, ever.
+    Close {
+        /// A response was cut: reset the connection if you can, so that its client cannot take it for whole.
+        reset: bool,
+    },
+    /// Sleep until one of these. None of them: it is the application that is waited for.
+    Wait(Wait),
+}
+
+/// What to sleep for.
+///
+/// # Examples
+/// ```
+/// use sansgi::Wait;
+/// assert_eq!(Wait::default(), Wait { read: false, write: false, deadline: None });
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wait {
+    /// Bytes, or the end of the stream, to read.
+    pub read: bool,
+    /// Room to write what [`Connection::outgoing`] gives.
+    pub write: bool,
+    /// Ask again then. Always later than the `now` of the question.
+    pub deadline: Option<Instant>,
+}
+
+/// One HTTP/1.1 server connection: bytes and application events in, actions out. It does no I/O.
+///
+/// Its methods are of three kinds: `handle_*` tell what the world did and cannot fail; [`next_action`](Self::next_action)
+/// says what to do next; [`exchange`](Self::exchange) is the application's half. The crate's documentation has the rules
+/// and a whole driver.
+///
+/// # Examples
+/// ```
+/// use sansgi::{Action, Config, Connection, Instant, SendEvent};
+/// let mut conn = Connection::new(Config::default());
+/// conn.handle_bytes(b"GET / HTTP/1.0\r\n\r\n");
+/// let Action::Start(id, _request) = conn.next_action(Instant::ZERO) else { unreachable!() };
+/// let mut exchange = conn.exchange(id);
+/// exchange.send(SendEvent::ResponseStart { status: 204, headers: &[], trailers: false })?;
+/// exchange.send(SendEvent::ResponseBody { body: Default::default(), more_body: false })?;
+/// let out: Vec<u8> = conn.outgoing().flatten().copied().collect();
+/// assert_eq!(out, b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
+/// # Ok::<(), sansgi::SendError>(())
+/// ```
+#[derive(Clone)]
+pub struct Connection {
+    config: Arc<Config>,
+    state: State,
+    reader: Reader,
+    writer: Writer,
+    marks: Marks,
+    date: Option<Date>,
+    /// Of the current exchange, or of the last one; 0 before the first.
+    id: ExchangeId,
+    /// To switch to, once the response that says so is written.
+    protocol: Bytes,
+    fault: Option<ProtocolError>,
+    close_reason: Option<CloseReason>,
+    is_shutting_down: bool,
+    /// Something came since the last turn.
+    was_read: bool,
+    /// Something was written since the last turn.
+    was_written: bool,
+}
+
+/// What the world did.
+impl Connection {
+    /// A new connection, of which no byte has come.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use sansgi::{Config, Connection};
+    /// let config = Arc::new(Config::default()); // one for all connections
+    /// let conn = Connection::new(Arc::clone(&config));
+    /// ```
+    pub fn new(config: impl Into<Arc<Config>>) -> Self {
+        Self {
+            config: config.into(),
+            state: State::NEW,
+            reader: Reader::new(),
+            writer: Writer::new(),
+            marks: Marks::default(),
+            date: None,
+            id: ExchangeId(0),
+            protocol: Bytes::new(),
+            fault: None,
+            close_reason: None,
+            is_shutting_down: false,
+            was_read: false,
+            was_written: false,
+        }
+    }
+
+    /// These bytes came. They are copied and never refused; what comes unasked is held on top of
+    /// [`Config::memory_bound`].
+    ///
+    /// # Examples
+    /// ```
+    /// # let mut conn = sansgi::Connection::new(sansgi::Config::default());
+    /// conn.handle_bytes(b"GET / HT");
+    /// conn.handle_bytes(b"TP/1.1\r\n");
+    /// ```
+    pub fn handle_bytes(&mut self, bytes: &[u8]) {
+        if self.takes(bytes.len()) {
+            self.reader.incoming.push(bytes);
+        }
+    }
+
+    /// A buffer with room for what may be read now, for [`handle_read`](Self::handle_read): yours while a kernel has it.
+    /// A lost one does no harm.
+    ///
+    /// # Examples
+    /// ```
+    /// # let mut conn = sansgi::Connection::new(sansgi::Config::default());
+    /// let buffer = conn.read_buffer();
+    /// assert!(buffer.is_empty() && buffer.capacity() >= 16 * 1024);
+    /// ```
+    #[must_use = "the room is in the buffer"]
+    pub fn read_buffer(&mut self) -> BytesMut {
+        let size = self.config.limits.read_buffer_bytes;
+        let here = if self.reads_ahead() { self.reader.incoming.bytes.len() } else { 0 };
+        // Never without room: a read into nothing looks like the end of the stream.
+        self.reader.incoming.lend(size.saturating_sub(here).max(1))
+    }
+
+    /// This buffer was read into: as [`handle_bytes`](Self::handle_bytes) with what it holds, but without a copy where
+    /// nothing else is held, or where it is the one that [`read_buffer`](Self::read_buffer) gave.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::io::Read;
+    /// # let mut conn = sansgi::Connection::new(sansgi::Config::default());
+    /// # let mut socket = &b"GET / HTTP/1.1\r\n"[..];
+    /// let mut buffer = conn.read_buffer();
+    /// buffer.resize(buffer.capacity(), 0);
+    /// let n = socket.read(&mut buffer)?;
+    /// buffer.truncate(n);
+    /// if n == 0 { conn.handle_eof() } else { conn.handle_read(buffer) }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn handle_read(&mut self, buffer: BytesMut) {
+        if self.takes(buffer.len()) {
+            self.reader.incoming.push_buffer(buffer);
+        }
+    }
+
+    /// The peer has closed its sending half: a read gave no bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// # use sansgi::{Action, Config, Connection, Instant};
+    /// let mut conn = Connection::new(Config::default());
+    /// conn.handle_eof();
+    /// assert_eq!(conn.next_action(Instant::ZERO), Action::Close { reset: false });
+    /// ```
+    pub fn handle_eof(&mut self) {
+        self.reader.incoming.ended = true;
+    }
+
+    /// `written` bytes more of [`outgoing`](Self::outgoing), of a taken chunk or of a transfer are with the kernel. More
+    /// than there are counts as all.
+    ///
+    /// # Examples
+    /// ```
+    /// # use sansgi::{Config, Connection, Instant};
+    /// let mut conn = Connection::new(Config::default());
+    /// conn.handle_bytes(b"?\r\n");
+    /// let _ = conn.next_action(Instant::ZERO);
+    /// let first = conn.outgoing().next().map_or(0, <[u8]>::len);
+    /// conn.handle_written(first);
+    /// assert_eq!(conn.outgoing().count(), 0);
+    /// ```
+    pub fn handle_written(&mut self, written: usize) {
+        if written > 0 {
+            self.was_written = true;
+            self.writer.outgoing.written(u64::try_from(written).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// The transport is gone: a reset, a failed write, a hang-up. Nothing is delivered or written any more.
+    ///
+    /// # Examples
+    /// See [`Outcome`].
+    pub fn handle_disconnect(&mut self) {
+        self.happened(Event::Lost, CloseReason::ClientLeft);
+        if self.state.next == Next::Close {
+            self.writer.outgoing.clear();
+            self.reader.incoming.clear();
+        }
+    }
+
+    /// Finish what is in flight, then close. A connection without a request closes at once.
+    ///
+    /// # Examples
+    /// See [`CloseReason`].
+    pub fn handle_shutdown(&mut self) {
+        self.is_shutting_down = true;
+        let event = if self.writer.outgoing.unwritten() == 0 { Event::Shutdown } else { Event::LastRequest };
+        self.happened(event, CloseReason::Shutdown);
+    }
+
+    /// The `date` of every head made from now on. Without it there is none: "An origin server without a clock … MUST NOT
+    /// generate a Date" (RFC 9110 §6.6.1). Once a second is enough.
+    ///
+    /// # Examples
+    /// ```
+    /// # let mut conn = sansgi::Connection::new(sansgi::Config::default());
+    /// conn.set_date(sansgi::Date::from_unix(1_700_000_000));
+    /// ```
+    pub fn set_date(&mut self, date: Date) {
+        self.date = Some(date);
+    }
+
+    /// Whether what came is kept.
+    fn takes(&mut self, length: usize) -> bool {
+        self.was_read |= length > 0;
+        length > 0 && !self.reader.incoming.ended && !self.state.discards()
+    }
+}
+
+/// What to do next.
+impl Connection {
+    /// What the driver does next. Ask until it answers `Wait`, and again after any other call, the application's too.
+    ///
+    /// Here alone the time enters, on a scale of the driver's choice; an earlier `now` counts as the latest told. What is
+    /// due by now happens first.
+    ///
+    /// # Examples
+    /// See [`Action`].
+    pub fn next_action(&mut self, now: Instant) -> Action {
+        self.marks.advance(now);
+        loop {
+            // These have nothing to do with what came and is not interpreted yet.
+            self.turn();
+            if let Some(timer @ (Timer::Write | Timer::Linger | Timer::LingerQuiet | Timer::Shutdown)) = self.due() {
+                self.expire(timer);
+                continue;
+            }
+            if let Some(request) = self.interpret() {
+                return self.start(request);
+            }
+            self.turn();
+            if let Some(timer) = self.due() {
+                self.expire(timer);
+                continue;
+            }
+            return self.tell();
+        }
+    }
+
+    /// The chunks to write now, in order, for a vectored write; none of them is empty. Looking removes nothing:
+    /// [`handle_written`](Self::handle_written) does.
+    ///
+    /// # Examples
+    /// See [`Chunks`].
+    pub fn outgoing(&self) -> Chunks<'_> {
+        self.writer.outgoing.chunks()
+    }
+
+    /// The first of these chunks, for a kernel that keeps it while it writes. It still counts as unwritten, until
+    /// [`handle_written`](Self::handle_written) has counted all of it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use sansgi::{Config, Connection, Instant};
+    /// # let mut conn = Connection::new(Config::default());
+    /// # conn.handle_bytes(b"?\r\n");
+    /// # let _ = conn.next_action(Instant::ZERO);
+    /// while let Some(chunk) = conn.take_outgoing() {
+    ///     let written = chunk.len(); // by a kernel, later
+    ///     conn.handle_written(written);
+    /// }
+    /// ```
+    #[must_use = "a chunk is taken once"]
+    pub fn take_outgoing(&mut self) -> Option<Bytes> {
+        self.writer.outgoing.take()
+    }
+
+    /// The application's half of an exchange, for any id at any time.
+    ///
+    /// # Examples
+    /// See [`Exchange`].
+    pub fn exchange(&mut self, id: ExchangeId) -> Exchange<'_> {
+        Exchange { connection: self, id }
+    }
+
+    /// What the peer did wrong, if it did.
+    ///
+    /// # Examples
+    /// See [`ProtocolError`].
+    pub fn fault(&self) -> Option<ProtocolError> {
+        self.fault
+    }
+
+    /// Why the connection ends; `None` as long as it is to be kept.
+    ///
+    /// # Examples
+    /// See [`CloseReason`].
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.close_reason
+    }
+
+    /// Interprets what came, as far as somebody asks: "a head when no exchange is in flight, a body when `receive` or the
+    /// drain asks".
+    fn interpret(&mut self) -> Option<Request> {
+        loop {
+            let before = self.state;
+            match self.state.reading {
+                Reading::Idle | Reading::Head => {
+                    if let Some(request) = self.interpret_head() {
+                        return Some(request);
+                    }
+                }
+                Reading::Body => {
+                    if self.reader.incoming.ended && !self.reader.rest_is_whole(&self.config) {
+                        self.happened(Event::Eof, CloseReason::ClientClosed);
+                    }
+                }
+                Reading::Wanted => match self.reader.has_part(&self.config) {
+                    Ok(true) => self.happened(Event::BodyArrived, CloseReason::LastRequest),
+                    Ok(false) => self.interpret_eof(),
+                    Err(error) => self.break_off(error, Event::Fault),
+                },
+                Reading::Draining => match self.reader.drain(&self.config) {
+                    Ok(Drained::Ended) => self.happened(Event::BodyEnded, CloseReason::LastRequest),
+                    Ok(Drained::Pending) => self.interpret_eof(),
+                    Ok(Drained::OverBudget) => self.happened(Event::LastRequest, CloseReason::EarlyResponse),
+                    Err(error) => self.break_off(error, Event::Fault),
+                },
+                Reading::Ended => {
+                    let ignored = self.config.half_close == HalfClose::Ignore && self.state.in_flight();
+                    if !ignored {
+                        self.interpret_eof();
+                    }
+                }
+                Reading::Closed => self.interpret_eof(),
+            }
+            if self.state.discards() {
+                self.reader.incoming.clear();
+            }
+            if self.state == before {
+                return None;
+            }
+        }
+    }
+
+    fn interpret_head(&mut self) -> Option<Request> {
+        if self.state.reading == Reading::Idle && self.is_above_high_water() {
+            return None;
+        }
+        match self.reader.request(&self.config) {
+            // "requests that arrived whole before it are served": a torn one never starts.
+            Ok(Some(_)) if self.reader.incoming.ended && !self.reader.rest_is_whole(&self.config) => {
+                self.happened(Event::Eof, CloseReason::ClientClosed);
+            }
+            Ok(Some(request)) => return Some(request),
+            Ok(None) => {
+                if self.reader.head_has_begun() {
+                    self.happened(Event::HeadBegan, CloseReason::LastRequest);
+                } else if self.reader.incoming.bytes.is_empty() {
+                    // "An idle connection gives its buffers back by itself."
+                    self.reader.incoming.clear();
+                    self.writer.shrink();
+                }
+                self.interpret_eof();
+            }
+            Err(error) => self.break_off(error, Event::Fault),
+        }
+        None
+    }
+
+    fn interpret_eof(&mut self) {
+        if self.reader.incoming.ended {
+            self.happened(Event::Eof, CloseReason::ClientClosed);
+        }
+    }
+
+    fn start(&mut self, request: Request) -> Action {
+        self.id = ExchangeId(self.id.0.saturating_add(1));
+        self.happened(Event::Requested, CloseReason::LastRequest);
+        self.writer.begin(&request);
+        self.marks.body_begins();
+        if !request.is_persistent() || self.id.0 >= self.config.limits.requests {
+            self.happened(Event::LastRequest, CloseReason::LastRequest);
+        }
+        self.turn();
+        Action::Start(self.id, request)
+    }
+
+    fn tell(&mut self) -> Action {
+        let unwritten = self.writer.outgoing.unwritten() > 0;
+        match self.state.tell(unwritten) {
+            Tell::Disconnect => {
+                self.happened(Event::DisconnectTold, CloseReason::LastRequest);
+                Action::Disconnect(self.id)
+            }
+            Tell::Shutdown => {
+                self.happened(Event::EndTold, CloseReason::LastRequest);
+                Action::Shutdown
+            }
+            Tell::Switch => {
+                self.happened(Event::EndTold, CloseReason::Switched);
+                let leftover = core::mem::take(&mut self.reader.incoming.bytes).freeze();
+                Action::Switch { protocol: core::mem::take(&mut self.protocol), leftover }
+            }
+            Tell::Close { reset } => {
+                self.happened(Event::EndTold, CloseReason::LastRequest);
+                Action::Close { reset }
+            }
+            Tell::Nothing => {
+                let wait = Wait {
+                    read: self.wants_to_read(),
+                    write: self.outgoing().next().is_some(),
+                    deadline: self.marks.deadline(&self.config.timeouts, self.reader.content_bytes()),
+                };
+                match self.writer.outgoing.part() {
+                    Some((token, remaining)) => {
+                        Action::Transfer { token, remaining, wait: Wait { write: true, ..wait } }
+                    }
+                    None => Action::Wait(wait),
+                }
+            }
+        }
+    }
+
+    fn wants_to_read(&self) -> bool {
+        let has_room = self.reader.incoming.bytes.len() < self.config.limits.read_buffer_bytes;
+        match self.state.next {
+            Next::Switch | Next::Switched | Next::Closed | Next::ClosedByReset => false,
+            Next::Request | Next::Linger | Next::Lingering | Next::Close | Next::Reset => {
+                !self.reader.incoming.ended && (!self.reads_ahead() || has_room)
+            }
+        }
+    }
+
+    /// Whether what is read now waits for somebody to ask. Where somebody does ask, or where it is thrown away, reading
+    /// goes on: the limits bound it.
+    fn reads_ahead(&self) -> bool {
+        !self.state.discards()
+            && match self.state.reading {
+                Reading::Idle => self.is_above_high_water(),
+                Reading::Body | Reading::Ended => true,
+                Reading::Head | Reading::Wanted | Reading::Draining | Reading::Closed => false,
+            }
+    }
+
+    fn is_above_high_water(&self) -> bool {
+        let mark = u64::try_from(self.config.limits.high_water_bytes).unwrap_or(u64::MAX);
+        self.writer.outgoing.unwritten() >= mark
+    }
+}
+
+/// Time.
+impl Connection {
+    /// Takes note of which waits are on at this point in time.
+    fn turn(&mut self) {
+        let state = self.state;
+        let unwritten = self.writer.outgoing.unwritten() > 0;
+        let ended = matches!(state.next, Next::Closed | Next::ClosedByReset | Next::Switched);
+        let body_progress = self.reader.take_progress();
+        let was_read = core::mem::take(&mut self.was_read);
+        let was_written = core::mem::take(&mut self.was_written);
+        let is_shutting_down = self.is_shutting_down;
+        self.marks.turn(|timer| {
+            let (on, renewed) = match timer {
+                Timer::Idle => (state.reading == Reading::Idle && !unwritten, false),
+                // "Bytes do not extend it."
+                Timer::Head => (state.reading == Reading::Head, false),
+                Timer::Body => (matches!(state.reading, Reading::Wanted | Reading::Draining), body_progress),
+                Timer::Write => (unwritten, was_written),
+                Timer::LingerQuiet => (state.next == Next::Lingering, was_read),
+                Timer::Linger => (state.next == Next::Lingering, false),
+                Timer::Shutdown => (is_shutting_down && state.in_flight(), false),
+            };
+            match (on && !ended, renewed) {
+                (false, _) => Phase::Off,
+                (true, false) => Phase::On,
+                (true, true) => Phase::Renewed,
+            }
+        });
+    }
+
+    fn due(&self) -> Option<Timer> {
+        self.marks.due(&self.config.timeouts, self.reader.content_bytes())
+    }
+
+    fn expire(&mut self, timer: Timer) {
+        match timer {
+            Timer::Idle => self.happened(Event::IdleTimeout, CloseReason::Idle),
+            Timer::Head => self.break_off(ProtocolError::HeadTimeout, Event::ReadTimeout),
+            Timer::Body => {
+                let too_slow = self.marks.rate_is_due(&self.config.timeouts, self.reader.content_bytes());
+                let error = if too_slow { ProtocolError::BodyRate } else { ProtocolError::BodyTimeout };
+                self.break_off(error, Event::ReadTimeout);
+            }
+            Timer::Write => {
+                self.writer.outgoing.clear();
+                self.happened(Event::WriteTimeout, CloseReason::WriteTimeout);
+            }
+            Timer::LingerQuiet | Timer::Linger => self.happened(Event::LingerTimeout, CloseReason::LastRequest),
+            Timer::Shutdown => self.happened(Event::ShutdownTimeout, CloseReason::ShutdownTimeout),
+        }
+    }
+
+    /// The peer's fault, or its silence.
+    fn break_off(&mut self, error: ProtocolError, event: Event) {
+        self.fault = self.fault.or(Some(error));
+        self.happened(event, CloseReason::Fault(error));
+    }
+}
+
+/// The application.
+impl Connection {
+    pub(crate) fn receive(&mut self, id: ExchangeId) -> Poll<ReceiveEvent> {
+        if self.is_current(id) && self.state.in_flight() {
+            // An end of the stream that was told since the last question counts already.
+            let request = self.interpret();
+            debug_assert!(request.is_none(), "no request begins while another is in flight");
+        }
+        if self.outcome(id).is_some() {
+            return Poll::Ready(ReceiveEvent::Disconnect);
+        }
+        match self.state.reading {
+            Reading::Body | Reading::Wanted => {}
+            Reading::Idle | Reading::Head | Reading::Draining | Reading::Ended | Reading::Closed => {
+                return Poll::Pending;
+            }
+        }
+        // "the first one sends the 100 Continue that is due": "A server … MUST NOT send a 100 response if it has already
+        // sent a final status code" (RFC 9110 §10.1.1). A held head waits behind it.
+        if self.reader.continue_is_due() && matches!(self.state.writing, Writing::Head | Writing::Held) {
+            self.reader.take_continue();
+            self.writer.write_interim(100, &[], response::Found::default());
+        }
+        match self.reader.part(&self.config) {
+            Ok(Part::Content { bytes, last }) => {
+                self.happened(if last { Event::BodyEnded } else { Event::BodyArrived }, CloseReason::LastRequest);
+                Poll::Ready(ReceiveEvent::Request { body: bytes, more_body: !last })
+            }
+            Ok(Part::Nothing) => {
+                self.happened(Event::Receive, CloseReason::LastRequest);
+                Poll::Pending
+            }
+            Err(error) => {
+                self.break_off(error, Event::Fault);
+                Poll::Ready(ReceiveEvent::Disconnect)
+            }
+        }
+    }
+
+    pub(crate) fn ready(&mut self, id: ExchangeId) -> Poll<Result<(), SendError>> {
+        match self.may_send(id) {
+            Ok(()) if self.is_above_high_water() => Poll::Pending,
+            answer => Poll::Ready(answer),
+        }
+    }
+
+    pub(crate) fn send(&mut self, id: ExchangeId, event: SendEvent<'_>) -> Result<(), SendError> {
+        self.may_send(id)?;
+        match event {
+            SendEvent::ResponseStart { status, headers, trailers } => self.send_start(status, headers, trailers),
+            SendEvent::ResponseBody { body, more_body } => self.send_body(Content::Bytes(body), more_body),
+            SendEvent::ResponsePart { token, len, more_body } => {
+                self.send_body(Content::Part { token, length: len }, more_body)
+            }
+            SendEvent::ResponseTrailers { headers, more_trailers } => self.send_trailers(headers, more_trailers),
+            SendEvent::Informational { status, headers } => self.send_interim(status, headers),
+        }
+    }
+
+    pub(crate) fn trailers(&self, id: ExchangeId) -> Option<&Headers> {
+        if self.is_current(id) { self.reader.trailers() } else { None }
+    }
+
+    pub(crate) fn outcome(&self, id: ExchangeId) -> Option<Outcome> {
+        if self.is_current(id) { self.state.outcome } else { Some(Outcome::Complete) }
+    }
+
+    pub(crate) fn end(&mut self, id: ExchangeId) -> Outcome {
+        if self.is_current(id) {
+            self.happened(Event::ApplicationEnd, CloseReason::ApplicationFailed);
+        }
+        self.outcome(id).unwrap_or(Outcome::Complete)
+    }
+
+    /// "An id outlives its exchange harmlessly."
+    fn is_current(&self, id: ExchangeId) -> bool {
+        id == self.id && id.0 > 0
+    }
+
+    fn may_send(&self, id: ExchangeId) -> Result<(), SendError> {
+        if self.is_current(id) { self.state.may_send() } else { Err(SendError::Complete) }
+    }
+
+    /// The state behind an event of the application, which is not taken yet.
+    fn after(&self, event: Event) -> Result<State, SendError> {
+        self.state.on(event).map(|(state, _)| state)
+    }
+
+    fn send_start(&mut self, status: u16, headers: &[Pair<'_>], trailers: bool) -> Result<(), SendError> {
+        let is_tunnel = self.reader.current().is_some_and(Request::is_connect) && (200..=299).contains(&status);
+        if status == 101 || is_tunnel {
+            return self.send_switch(status, headers);
+        }
+        let after = self.after(Event::ResponseStart)?;
+        let is_last = self.writer.hold_head(status, headers, trailers, &self.config, self.date)?;
+        self.state = after;
+        if is_last {
+            self.happened(Event::LastRequest, CloseReason::LastRequest);
+        }
+        Ok(())
+    }
+
+    /// "A 101 for a protocol that the request offered (no body, 1.1), or a 2xx to an enabled CONNECT, completes its
+    /// exchange at `ResponseStart`."
+    fn send_switch(&mut self, status: u16, headers: &[Pair<'_>]) -> Result<(), SendError> {
+        let after = self.after(Event::Switch)?;
+        let found = response::check(headers)?;
+        let protocol = if status == 101 {
+            let named = found.upgrade.single(Misuse::UpgradeNotOffered)?.unwrap_or_default();
+            let mut offered = self.reader.current().into_iter().flat_map(Request::upgrades);
+            if !offered.any(|protocol| protocol.eq_ignore_ascii_case(named)) {
+                return Err(Misuse::UpgradeNotOffered.into());
+            }
+            Bytes::copy_from_slice(named)
+        } else {
+            // What is left of its content would be taken for the tunnel's.
+            if self.reader.has_undelivered_body() {
+                return Err(Misuse::TunnelBeforeBodyEnd.into());
+            }
+            Bytes::new()
+        };
+        self.writer.write_switch(status, headers, found, &self.config, self.date);
+        self.protocol = protocol;
+        self.state = after;
+        self.close_reason = Some(CloseReason::Switched);
+        Ok(())
+    }
+
+    fn send_body(&mut self, content: Content, more_body: bool) -> Result<(), SendError> {
+        let completes = !more_body && !self.writer.has_declared_trailers();
+        let event = match (more_body, completes) {
+            (true, _) => Event::ResponseBody,
+            (false, true) => Event::ResponseEnd,
+            (false, false) => Event::ResponseBodyEnd,
+        };
+        self.after(event)?;
+        let checked = self.writer.check_body(&content, !more_body)?;
+        if completes {
+            self.settle_early_response();
+        }
+        if self.state.writing == Writing::Held {
+            self.writer.release_head(self.state.next != Next::Request);
+        }
+        self.writer.write_body(content, checked, completes);
+        self.happened(event, CloseReason::LastRequest);
+        Ok(())
+    }
+
+    fn send_trailers(&mut self, headers: &[Pair<'_>], more_trailers: bool) -> Result<(), SendError> {
+        let event = if more_trailers { Event::ResponseTrailers } else { Event::ResponseTrailersEnd };
+        match self.after(event) {
+            Err(SendError::Misuse(Misuse::BodyNotEnded)) if !self.writer.has_declared_trailers() => {
+                return Err(Misuse::TrailersNotDeclared.into());
+            }
+            answer => answer?,
+        };
+        response::check_trailers(headers)?;
+        if !more_trailers {
+            self.settle_early_response();
+        }
+        self.writer.write_trailers(headers, !more_trailers);
+        self.happened(event, CloseReason::LastRequest);
+        Ok(())
+    }
+
+    /// "on 1.1 and before the head is out it is written at once (a held head waits); else accepted and dropped".
+    fn send_interim(&mut self, status: u16, headers: &[Pair<'_>]) -> Result<(), SendError> {
+        if !(102..=199).contains(&status) {
+            return Err(Misuse::Status.into());
+        }
+        let found = response::check(headers)?;
+        match self.state.writing {
+            Writing::Head | Writing::Held => self.writer.write_interim(status, headers, found),
+            Writing::Idle | Writing::Body | Writing::Trailers | Writing::Over => {}
+        }
+        Ok(())
+    }
+
+    /// The response is about to be complete: decides, "by what was declared and by bytes in stream order, never by what
+    /// happens to be buffered", whether the connection can outlive a request that was not received to its end.
+    fn settle_early_response(&mut self) {
+        if self.reader.has_undelivered_body()
+            && (self.config.early_response == EarlyResponse::Close
+                // The client may send the content that it was not asked for, or the next request: nobody can tell.
+                || self.reader.continue_is_due()
+                || !self.reader.may_drain(&self.config))
+        {
+            self.happened(Event::LastRequest, CloseReason::EarlyResponse);
+        }
+    }
+
+    /// Takes a transition that cannot be refused, or was found legal before. `reason` is why the connection ends, if this
+    /// is what ends it.
+    fn happened(&mut self, event: Event, reason: CloseReason) {
+        let taken = self.state.on(event);
+        debug_assert!(taken.is_ok(), "{event:?} is legal in {:?}", self.state);
+        let Ok((after, effect)) = taken else { return };
+        let before = core::mem::replace(&mut self.state, after);
+        if self.close_reason.is_none() && before.next == Next::Request && after.next != Next::Request {
+            self.close_reason = Some(reason);
+        }
+        if effect == Effect::Answer {
+            let status = match (event, self.fault) {
+                (Event::Fault | Event::ReadTimeout, Some(fault)) => fault.status(),
+                _ => 500,
+            };
+            self.writer.write_error(status, &self.config, self.date);
+        } else if before.in_flight() && !after.in_flight() {
+            // Of a response that will never be complete, what was accepted but not out is not sent either.
+            self.writer.drop_head();
+        }
+    }
+}
+
+/// Its state, without a byte of what it holds.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("state", &self.state)
+            .field("exchange", &self.id)
+            .field("unread_bytes", &self.reader.incoming.bytes.len())
+            .field("unwritten_bytes", &self.writer.outgoing.unwritten())
+            .field("fault", &self.fault)
+            .field("close_reason", &self.close_reason)
+            .finish_non_exhaustive()
+    }
+}

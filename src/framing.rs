@@ -1,0 +1,138 @@
+//! RFC 9112 §6.3 as pure functions: where a request's body ends, and where a response's does.
+
+use crate::config::MAX_LENGTH;
+use crate::error::{Limit, ProtocolError};
+use crate::head::Version;
+use crate::syntax;
+
+/// How a request's body is delimited. There is no "until the connection closes": "If this is a request message and none
+/// of the above are true, then the message body length is zero" (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestBody {
+    Length(u64),
+    Chunked,
+}
+
+/// The lines of a field that may come once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lines<'a> {
+    pub(crate) first: Option<&'a [u8]>,
+    pub(crate) repeated: bool,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn add(&mut self, value: &'a [u8]) {
+        self.repeated = self.first.is_some();
+        self.first = self.first.or(Some(value));
+    }
+
+    /// Its one line, if it has any.
+    pub(crate) fn single<E>(self, error: E) -> Result<Option<&'a [u8]>, E> {
+        if self.repeated { Err(error) } else { Ok(self.first) }
+    }
+}
+
+/// The body of a request. The method has no say in it (CL.0 smuggling).
+pub(crate) fn request_body(
+    version: Version,
+    content_length: Lines<'_>,
+    transfer_encoding: Lines<'_>,
+    max_body_bytes: u64,
+) -> Result<RequestBody, ProtocolError> {
+    // RFC 9112 §6.3 lets us accept a list of equal numbers; we do not, since others take the first or the last.
+    let length = match content_length.single(ProtocolError::ContentLength)? {
+        Some(value) => Some(syntax::decimal(value).ok_or(ProtocolError::ContentLength)?),
+        None => None,
+    };
+    let coding = match transfer_encoding.single(ProtocolError::TransferEncoding)? {
+        // "A server or client that receives an HTTP/1.0 message containing a Transfer-Encoding header field MUST treat
+        // the message as if the framing is faulty" (RFC 9112 §6.1).
+        Some(_) if version == Version::Http10 => return Err(ProtocolError::TransferEncoding),
+        Some(value) => Some(transfer_coding(value)?),
+        None => None,
+    };
+    match (length, coding) {
+        // "A server MAY reject a request that contains both Content-Length and Transfer-Encoding" (RFC 9112 §6.1). We
+        // do: a proxy that believes the other field would see another request here.
+        (Some(_), Some(_)) => Err(ProtocolError::ContentLengthAndTransferEncoding),
+        // "A server that receives a request message with a transfer coding it does not understand SHOULD respond with
+        // 501" (RFC 9112 §6.1).
+        (None, Some(Coding::Unsupported)) => Err(ProtocolError::TransferCoding),
+        (None, Some(Coding::Chunked)) => Ok(RequestBody::Chunked),
+        (Some(length), None) if length > max_body_bytes.min(MAX_LENGTH) => {
+            Err(ProtocolError::LimitExceeded { limit: Limit::BodyBytes, max: max_body_bytes })
+        }
+        (Some(length), None) => Ok(RequestBody::Length(length)),
+        (None, None) => Ok(RequestBody::Length(0)),
+    }
+}
+
+enum Coding {
+    Chunked,
+    Unsupported,
+}
+
+/// `chunked` alone, or a list of two or more codings that ends with it and has it nowhere else.
+fn transfer_coding(value: &[u8]) -> Result<Coding, ProtocolError> {
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    if is_chunked(value) {
+        return Ok(Coding::Chunked);
+    }
+    let mut codings = value.split(|&byte| byte == b',').map(syntax::trim_ows);
+    let last = codings.next_back().unwrap_or_default();
+    let mut others = codings.peekable();
+    if others.peek().is_some()
+        && is_chunked(last)
+        && others.all(|coding| syntax::is_token(coding) && !is_chunked(coding))
+    {
+        return Ok(Coding::Unsupported);
+    }
+    Err(ProtocolError::TransferEncoding)
+}
+
+/// How a response's body is delimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ResponseBody {
+    /// There is none, whatever the application sends.
+    None,
+    Length(u64),
+    Chunked,
+    /// By the end of the connection.
+    UntilClose,
+}
+
+/// What a response's head says of its body, and what the body then is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ResponseFraming {
+    pub(crate) body: ResponseBody,
+    /// The `content-length` to write.
+    pub(crate) content_length: Option<u64>,
+}
+
+/// The body of a final response.
+pub(crate) fn response_body(
+    version: Version,
+    is_head_request: bool,
+    status: u16,
+    content_length: Option<u64>,
+) -> ResponseFraming {
+    let none = |content_length| ResponseFraming { body: ResponseBody::None, content_length };
+    match status {
+        // "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
+        // (Informational) or 204 (No Content)" (RFC 9110 §8.6).
+        100..=199 | 204 => none(None),
+        // "a server MUST NOT generate content in a 205 response … by sending Content-Length: 0" (RFC 9110 §15.3.6).
+        205 => none(Some(0)),
+        304 => none(content_length),
+        // "The HEAD method is identical to GET except that the server MUST NOT send content in the response" (RFC 9110
+        // §9.3.2). What a GET would have had is the application's to say; none is invented.
+        _ if is_head_request => none(content_length),
+        _ => match (content_length, version) {
+            (Some(length), _) => ResponseFraming { body: ResponseBody::Length(length), content_length },
+            (None, Version::Http11) => ResponseFraming { body: ResponseBody::Chunked, content_length },
+            // "A server MUST NOT send a response containing Transfer-Encoding unless the corresponding request
+            // indicates HTTP/1.1 (or later minor revisions)" (RFC 9112 §6.1).
+            (None, Version::Http10) => ResponseFraming { body: ResponseBody::UntilClose, content_length },
+        },
+    }
+}

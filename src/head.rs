@@ -1,0 +1,626 @@
+//! A request's head: from bytes to a [`Request`].
+//!
+//! Stricter than the RFC allows a server to be, on purpose: "what two parsers could read differently is refused, never
+//! repaired". Deviations: HTTP/1.2 to 1.9 are refused (RFC 9110 §2.5 would have them processed as 1.1); at most one
+//! blank line comes before a request (RFC 9112 §2.2 says "at least one").
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Buf as _;
+use bytes::{Bytes, BytesMut};
+
+use crate::config::Config;
+use crate::error::{Limit, ProtocolError};
+use crate::framing::{self, Lines, RequestBody};
+use crate::headers::{Headers, LineScan, ScanFault, Span};
+use crate::syntax;
+
+/// The version of a request.
+///
+/// # Examples
+/// ```
+/// assert_eq!(sansgi::Version::Http11.as_str(), "1.1");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    #[default]
+    Http11,
+}
+
+impl Version {
+    /// As ASGI's `http_version` has it.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(sansgi::Version::Http10.as_str(), "1.0");
+    /// ```
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http11 => "1.1",
+        }
+    }
+}
+
+/// The form of a request target (RFC 9112 §3.2).
+///
+/// # Examples
+/// ```
+/// # use sansgi::{Action, Config, Connection, Instant};
+/// use sansgi::TargetForm;
+/// # let mut conn = Connection::new(Config::default());
+/// conn.handle_bytes(b"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n");
+/// let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { unreachable!() };
+/// assert_eq!(request.target_form(), TargetForm::Asterisk);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum TargetForm {
+    /// `/path?query`
+    #[default]
+    Origin,
+    /// `http://authority/path?query`, as to a proxy.
+    Absolute,
+    /// `host:port`, with CONNECT.
+    Authority,
+    /// `*`, with OPTIONS.
+    Asterisk,
+}
+
+/// A request's head. Cloning it costs a reference count.
+///
+/// The scheme, the client's and the server's address and the root path of ASGI's scope are the driver's to know.
+///
+/// # Examples
+/// ```
+/// # use sansgi::{Action, Config, Connection, Instant, Version};
+/// let mut conn = Connection::new(Config::default());
+/// conn.handle_bytes(b"POST /a%20b?x=1 HTTP/1.1\r\nHost: example.org\r\nContent-Length: 5\r\n\r\n");
+/// let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { unreachable!() };
+/// assert_eq!(request.method(), "POST");
+/// assert_eq!(request.target(), b"/a%20b?x=1");
+/// assert_eq!(request.raw_path(), b"/a%20b");
+/// assert_eq!(request.path(), "/a b");
+/// assert_eq!(request.query(), b"x=1");
+/// assert_eq!(request.authority(), b"example.org");
+/// assert_eq!(request.version(), Version::Http11);
+/// assert_eq!(request.content_length(), Some(5));
+/// assert!(request.has_body());
+/// ```
+#[derive(Clone)]
+pub struct Request(Arc<Head>);
+
+struct Head {
+    headers: Headers,
+    line: RequestLine,
+    facts: Facts,
+}
+
+/// The parts of a request line, as positions in the head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct RequestLine {
+    method: Span,
+    target: Span,
+    parts: Target,
+    version: Version,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Target {
+    form: TargetForm,
+    authority: Span,
+    path: Span,
+    query: Span,
+}
+
+/// What the fields say to the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Facts {
+    body: RequestBody,
+    /// Whether a `content-length` says so.
+    has_length: bool,
+    persistent: bool,
+    expects_continue: bool,
+    takes_trailers: bool,
+    upgrades: bool,
+}
+
+impl Request {
+    /// The method, as it came: "get" is not "GET" (RFC 9110 §9.1).
+    pub fn method(&self) -> &str {
+        core::str::from_utf8(self.part(self.0.line.method)).unwrap_or_default()
+    }
+
+    /// The whole request target, as it came.
+    pub fn target(&self) -> &[u8] {
+        self.part(self.0.line.target)
+    }
+
+    /// The form of the target.
+    pub fn target_form(&self) -> TargetForm {
+        self.0.line.parts.form
+    }
+
+    /// The path, as it came: nothing is decoded. `*` in asterisk-form, empty with CONNECT. In absolute-form `/` stands
+    /// for an empty path, and `*` for an OPTIONS with neither path nor query (RFC 9112 §3.2.4).
+    pub fn raw_path(&self) -> &[u8] {
+        let parts = self.0.line.parts;
+        match parts.form {
+            TargetForm::Absolute if parts.path.is_empty() => {
+                if self.method() == "OPTIONS" && parts.query.is_empty() {
+                    b"*"
+                } else {
+                    b"/"
+                }
+            }
+            TargetForm::Origin | TargetForm::Absolute | TargetForm::Authority | TargetForm::Asterisk => {
+                self.part(parts.path)
+            }
+        }
+    }
+
+    /// The path, decoded by [`decode_path`].
+    pub fn path(&self) -> String {
+        decode_path(self.raw_path())
+    }
+
+    /// The query, without its `?`; none and an empty one are the same.
+    pub fn query(&self) -> &[u8] {
+        self.part(self.0.line.parts.query)
+    }
+
+    /// The authority of the target URI (RFC 9112 §3.3): from the target, or else from Host; empty if there is none.
+    pub fn authority(&self) -> &[u8] {
+        match self.0.line.parts.form {
+            TargetForm::Authority | TargetForm::Absolute => self.part(self.0.line.parts.authority),
+            TargetForm::Origin | TargetForm::Asterisk => self.0.headers.get("host").unwrap_or_default(),
+        }
+    }
+
+    /// The version.
+    pub fn version(&self) -> Version {
+        self.0.line.version
+    }
+
+    /// The fields. In absolute-form Host is the target's authority (RFC 9112 §3.2.2).
+    pub fn headers(&self) -> &Headers {
+        &self.0.headers
+    }
+
+    /// The declared length of the content, in bytes; `None` if it is chunked, or if there is no `content-length`.
+    pub fn content_length(&self) -> Option<u64> {
+        match self.0.facts.body {
+            RequestBody::Length(length) => self.0.facts.has_length.then_some(length),
+            RequestBody::Chunked => None,
+        }
+    }
+
+    /// Whether content is to come. A declared length of 0 is none.
+    pub fn has_body(&self) -> bool {
+        self.0.facts.body != RequestBody::Length(0)
+    }
+
+    /// The protocols that a 101 may switch to: those of `upgrade`, if the request has `connection: upgrade`, is
+    /// HTTP/1.1 and has no body (RFC 9110 §7.8), but for `h2c` (RFC 9113 §3.1 has deprecated it).
+    ///
+    /// # Examples
+    /// ```
+    /// # use sansgi::{Action, Config, Connection, Instant};
+    /// # let mut conn = Connection::new(Config::default());
+    /// conn.handle_bytes(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: h2c, websocket\r\n\r\n");
+    /// let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { unreachable!() };
+    /// assert_eq!(request.upgrades().collect::<Vec<_>>(), [b"websocket"]);
+    /// ```
+    pub fn upgrades(&self) -> impl Iterator<Item = &[u8]> {
+        let offered = self.0.facts.upgrades.then(|| self.0.headers.get_all("upgrade").flat_map(syntax::members));
+        offered.into_iter().flatten().filter(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"))
+    }
+
+    pub(crate) fn body(&self) -> RequestBody {
+        self.0.facts.body
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        self.part(self.0.line.method) == b"HEAD"
+    }
+
+    pub(crate) fn is_connect(&self) -> bool {
+        self.0.line.parts.form == TargetForm::Authority
+    }
+
+    /// Whether the client would keep the connection (RFC 9112 §9.3).
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.0.facts.persistent
+    }
+
+    pub(crate) fn expects_continue(&self) -> bool {
+        self.0.facts.expects_continue
+    }
+
+    /// `te: trailers` (RFC 9110 §10.1.4).
+    pub(crate) fn takes_trailers(&self) -> bool {
+        self.0.facts.takes_trailers
+    }
+
+    /// Whether `connection` names this option or field.
+    pub(crate) fn has_connection_option(&self, option: &str) -> bool {
+        let mut options = self.0.headers.get_all("connection").flat_map(syntax::members);
+        options.any(|member| member.eq_ignore_ascii_case(option.as_bytes()))
+    }
+
+    fn part(&self, span: Span) -> &[u8] {
+        span.of(self.0.headers.raw())
+    }
+}
+
+/// Equal heads, byte for byte.
+impl PartialEq for Request {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.headers.raw() == other.0.headers.raw()
+    }
+}
+
+impl Eq for Request {}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method())
+            .field("target", &format_args!("{}", self.target().escape_ascii()))
+            .field("version", &self.version())
+            .field("headers", self.headers())
+            .field("body", &self.0.facts.body)
+            .finish()
+    }
+}
+
+/// A path as ASGI's `path` has it: `%` and two hexadecimal digits become a byte, then the whole is read as UTF-8, with
+/// U+FFFD for what is none. Both steps lose something: `%2F` becomes a `/`, `%00` a NUL, and two raw paths may become
+/// one. A `%` without two digits stays. Decide on the raw path where that matters.
+///
+/// # Examples
+/// ```
+/// assert_eq!(sansgi::decode_path(b"/caf%C3%A9/100%"), "/café/100%");
+/// assert_eq!(sansgi::decode_path(b"/%ff"), "/\u{fffd}");
+/// ```
+pub fn decode_path(raw_path: &[u8]) -> String {
+    let mut decoded = Vec::with_capacity(raw_path.len());
+    let mut rest = raw_path;
+    while let [byte, tail @ ..] = rest {
+        let escaped = match rest {
+            [b'%', high, low, tail @ ..] => {
+                let digits = syntax::hex_digit(*high).zip(syntax::hex_digit(*low));
+                digits.map(|(high, low)| (high << 4 | low, tail))
+            }
+            _ => None,
+        };
+        let (byte, tail) = escaped.unwrap_or((*byte, tail));
+        decoded.push(byte);
+        rest = tail;
+    }
+    match String::from_utf8_lossy(&decoded) {
+        Cow::Borrowed(text) => text.into(),
+        Cow::Owned(text) => text,
+    }
+}
+
+/// Reads a head as it arrives, each byte once, and judges it where the stream says so, not where a read ended: "each
+/// check has one verdict point in the stream".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HeadParser {
+    stage: Stage,
+    /// Length of the blank line that came before the head and was skipped.
+    blank: usize,
+    line: RequestLine,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// No byte of the request line is here.
+    #[default]
+    Before,
+    Line(LineParser),
+    Fields {
+        start: usize,
+        scan: LineScan,
+    },
+}
+
+impl HeadParser {
+    /// Whether a head has begun. "A blank line before it is not one."
+    pub(crate) fn has_begun(&self) -> bool {
+        self.stage != Stage::Before
+    }
+
+    /// Takes a whole head off the buffer, if there is one.
+    pub(crate) fn step(&mut self, buffer: &mut BytesMut, config: &Config) -> Result<Option<Request>, ProtocolError> {
+        loop {
+            // "A head is counted from its first byte, a skipped blank line included."
+            let limit = config.limits.head_bytes.saturating_sub(self.blank);
+            match &mut self.stage {
+                Stage::Before => match self.skip_blank_line(buffer, config)? {
+                    true => self.stage = Stage::Line(LineParser::default()),
+                    false => return Ok(None),
+                },
+                Stage::Line(parser) => match parser.step(buffer, limit, config)? {
+                    Some((line, end)) => {
+                        self.line = line;
+                        self.stage = Stage::Fields { start: end, scan: LineScan::at(end) };
+                    }
+                    None => return Ok(None),
+                },
+                Stage::Fields { start, scan } => {
+                    let end = scan.end(buffer, limit).map_err(|fault| match fault {
+                        ScanFault::BareLineFeed => ProtocolError::BareLineFeed,
+                        ScanFault::TooLong => head_too_long(config),
+                    })?;
+                    let Some(end) = end else { return Ok(None) };
+                    let (start, lines, line) = (*start, scan.lines, self.line);
+                    *self = Self::default();
+                    let raw = buffer.split_to(end.min(buffer.len())).freeze();
+                    return request(raw, start, lines, line, config).map(Some);
+                }
+            }
+        }
+    }
+
+    /// True when the first byte of a request line is there.
+    fn skip_blank_line(&mut self, buffer: &mut BytesMut, config: &Config) -> Result<bool, ProtocolError> {
+        loop {
+            let mut bytes = buffer.iter().take(config.limits.head_bytes.saturating_sub(self.blank));
+            let Some(&first) = bytes.next() else {
+                return if buffer.is_empty() { Ok(false) } else { Err(head_too_long(config)) };
+            };
+            match (first, bytes.next()) {
+                (b'\r', None) if buffer.len() > 1 => return Err(head_too_long(config)),
+                (b'\r', None) => return Ok(false),
+                // "a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line
+                // (CRLF) received prior to the request-line" (RFC 9112 §2.2): one.
+                (b'\r', Some(b'\n')) if self.blank == 0 => {
+                    self.blank = 2;
+                    buffer.advance(2);
+                }
+                (b'\n', _) => return Err(ProtocolError::BareLineFeed),
+                _ if syntax::is(first, syntax::TOKEN) => return Ok(true),
+                // Also refuses the hello of a TLS client at its first byte.
+                _ => return Err(ProtocolError::RequestLine),
+            }
+        }
+    }
+}
+
+fn head_too_long(config: &Config) -> ProtocolError {
+    ProtocolError::exceeded(Limit::HeadBytes, config.limits.head_bytes)
+}
+
+/// Finds the parts of a request line as it arrives: `method SP request-target SP HTTP-version CRLF` (RFC 9112 §3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct LineParser {
+    examined: usize,
+    first_space: Option<usize>,
+    second_space: Option<usize>,
+    after_return: bool,
+}
+
+impl LineParser {
+    /// The line, and where it ends, behind its CRLF.
+    fn step(
+        &mut self,
+        buffer: &[u8],
+        limit: usize,
+        config: &Config,
+    ) -> Result<Option<(RequestLine, usize)>, ProtocolError> {
+        let limits = &config.limits;
+        let allowed = buffer.get(..limit).unwrap_or(buffer);
+        for &byte in allowed.get(self.examined..).unwrap_or_default() {
+            let at = self.examined;
+            self.examined = at.saturating_add(1);
+            match byte {
+                b'\n' if self.after_return => {
+                    let line = allowed.get(..at.saturating_sub(1)).unwrap_or_default();
+                    return Ok(Some((self.judge(line, config)?, self.examined)));
+                }
+                b'\n' => return Err(ProtocolError::BareLineFeed),
+                b' ' if self.first_space.is_none() => self.first_space = Some(at),
+                b' ' if self.second_space.is_none() => self.second_space = Some(at),
+                _ => {
+                    if self.first_space.is_none() && self.examined > limits.method_bytes {
+                        // "A server that receives a method longer than any that it implements SHOULD respond with a 501"
+                        // (RFC 9112 §3), if it is a method.
+                        let method = allowed.get(..self.examined).unwrap_or_default();
+                        let too_long = ProtocolError::exceeded(Limit::MethodBytes, limits.method_bytes);
+                        return Err(if syntax::is_token(method) { too_long } else { ProtocolError::Method });
+                    }
+                    if let (Some(space), None) = (self.first_space, self.second_space)
+                        && at.saturating_sub(space) > limits.target_bytes
+                        && byte != b'\r'
+                    {
+                        return Err(ProtocolError::exceeded(Limit::TargetBytes, limits.target_bytes));
+                    }
+                }
+            }
+            self.after_return = byte == b'\r';
+        }
+        if buffer.len() > limit { Err(head_too_long(config)) } else { Ok(None) }
+    }
+
+    /// "the request line at its CRLF (three parts, each parted by one SP, else 400; then version, method, CONNECT's 501
+    /// before its target is looked at, target)".
+    fn judge(&self, line: &[u8], config: &Config) -> Result<RequestLine, ProtocolError> {
+        let (Some(first), Some(second)) = (self.first_space, self.second_space) else {
+            return Err(ProtocolError::RequestLine);
+        };
+        let after = |space: usize| space.saturating_add(1);
+        let (method, target) = (Span::new(0..first), Span::new(after(first)..second));
+        let rest = line.get(after(second)..).unwrap_or_default();
+        if target.is_empty() || rest.contains(&b' ') {
+            return Err(ProtocolError::RequestLine);
+        }
+        let version = version(rest)?;
+        let name = method.of(line);
+        // `PRI` opens HTTP/2's connection preface, and "PRI * HTTP/2.0" has been refused for its version.
+        if !syntax::is_token(name) || name == b"PRI" {
+            return Err(ProtocolError::Method);
+        }
+        if name == b"CONNECT" && !config.connect {
+            return Err(ProtocolError::ConnectDisabled);
+        }
+        let parts = parts(name, target.of(line), after(first)).ok_or(ProtocolError::Target)?;
+        Ok(RequestLine { method, target, parts, version })
+    }
+}
+
+/// `HTTP-version = "HTTP" "/" DIGIT "." DIGIT`, case-sensitive (RFC 9112 §2.3).
+fn version(bytes: &[u8]) -> Result<Version, ProtocolError> {
+    match bytes {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(ProtocolError::VersionNotSupported),
+        _ => Err(ProtocolError::Version),
+    }
+}
+
+/// The form of a target and its parts (RFC 9112 §3.2); `start` is where it lies in the head.
+fn parts(method: &[u8], target: &[u8], start: usize) -> Option<Target> {
+    let end = start.saturating_add(target.len());
+    // "the authority-form of request-target is only used for CONNECT requests" (RFC 9112 §3.2.3).
+    if method == b"CONNECT" {
+        return syntax::is_authority_with_port(target).then(|| Target {
+            form: TargetForm::Authority,
+            authority: Span::new(start..end),
+            ..Target::default()
+        });
+    }
+    match target {
+        // "the asterisk-form of request-target is only used for a server-wide OPTIONS request" (RFC 9112 §3.2.4).
+        b"*" => (method == b"OPTIONS").then(|| Target {
+            form: TargetForm::Asterisk,
+            path: Span::new(start..end),
+            ..Target::default()
+        }),
+        [b'/', ..] => {
+            let (path, query) = path_and_query(target, start)?;
+            Some(Target { form: TargetForm::Origin, path, query, authority: Span::default() })
+        }
+        _ => {
+            let scheme = [&b"http://"[..], b"https://"]
+                .into_iter()
+                .find(|scheme| target.get(..scheme.len()).is_some_and(|found| found.eq_ignore_ascii_case(scheme)))?;
+            let rest = target.get(scheme.len()..)?;
+            let length = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+            let (authority, hierarchy) = rest.split_at_checked(length)?;
+            // No userinfo: "its use is deprecated", and phishing's (RFC 9110 §4.2.4); `@` is no part of a host.
+            syntax::is_authority(authority).then_some(())?;
+            let at = start.saturating_add(scheme.len());
+            let path_at = at.saturating_add(length);
+            let (path, query) = path_and_query(hierarchy, path_at)?;
+            Some(Target { form: TargetForm::Absolute, authority: Span::new(at..path_at), path, query })
+        }
+    }
+}
+
+/// `absolute-path [ "?" query ]`, and what clients really send besides. No fragment: it is no part of a request target.
+fn path_and_query(bytes: &[u8], start: usize) -> Option<(Span, Span)> {
+    let mark = bytes.iter().position(|&byte| !syntax::is(byte, syntax::PATH));
+    let end = start.saturating_add(bytes.len());
+    match mark {
+        None => Some((Span::new(start..end), Span::default())),
+        Some(mark) => match bytes.get(mark..)? {
+            [b'?', query @ ..] => {
+                let at = start.saturating_add(mark);
+                syntax::all(query, syntax::QUERY).then(|| (Span::new(start..at), Span::new(at.saturating_add(1)..end)))
+            }
+            _ => None,
+        },
+    }
+}
+
+/// Judges the fields, "at the head's end", in this order: "number of field lines, well-formed or not (431), field
+/// grammar (400), Host, Connection, Content-Length, Transfer-Encoding, both together, coding (501), body limit (413),
+/// Expect (417)".
+fn request(
+    raw: Bytes,
+    fields_at: usize,
+    lines: usize,
+    line: RequestLine,
+    config: &Config,
+) -> Result<Request, ProtocolError> {
+    if lines > config.limits.fields {
+        return Err(ProtocolError::exceeded(Limit::Fields, config.limits.fields));
+    }
+    let mut headers = Headers::parse(raw, fields_at, lines).ok_or(ProtocolError::Field)?;
+    let facts = facts(&headers, line, config)?;
+    if line.parts.form == TargetForm::Absolute {
+        // "When an origin server receives a request with an absolute-form of request-target, the origin server MUST
+        // ignore the received Host header field (if any) and instead use the host information of the request-target"
+        // (RFC 9112 §3.2.2).
+        headers.replace_host(line.parts.authority);
+    }
+    Ok(Request(Arc::new(Head { headers, line, facts })))
+}
+
+fn facts(headers: &Headers, line: RequestLine, config: &Config) -> Result<Facts, ProtocolError> {
+    let version = line.version;
+    let [mut host, mut content_length, mut transfer_encoding, mut expect] = [Lines::default(); 4];
+    let (mut close, mut keep_alive, mut upgrade, mut options_are_tokens) = (false, false, false, true);
+    let (mut has_upgrade, mut takes_trailers) = (false, false);
+    for field in headers.iter() {
+        let value = field.value();
+        match field.name() {
+            "host" => host.add(value),
+            "content-length" => content_length.add(value),
+            "transfer-encoding" => transfer_encoding.add(value),
+            "expect" => expect.add(value),
+            "connection" => {
+                for option in syntax::members(value) {
+                    options_are_tokens &= syntax::is_token(option);
+                    close |= option.eq_ignore_ascii_case(b"close");
+                    keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+                }
+            }
+            "upgrade" => has_upgrade = true,
+            "te" => {
+                let names = syntax::members(value).filter_map(|member| member.split(|&byte| byte == b';').next());
+                takes_trailers |= names.map(syntax::trim_ows).any(|name| name.eq_ignore_ascii_case(b"trailers"));
+            }
+            _ => {}
+        }
+    }
+
+    // "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host
+    // header field and to any request message that contains more than one Host header field line or a Host header field
+    // with an invalid field value" (RFC 9112 §3.2).
+    match host.single(ProtocolError::Host)? {
+        Some(host) if host.is_empty() || syntax::is_authority(host) => {}
+        None if version == Version::Http10 => {}
+        Some(_) | None => return Err(ProtocolError::Host),
+    }
+    if !options_are_tokens {
+        return Err(ProtocolError::Connection);
+    }
+    let body = framing::request_body(version, content_length, transfer_encoding, config.limits.body_bytes)?;
+    let has_body = body != RequestBody::Length(0);
+    // "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that expectation", and it
+    // "MAY omit … if there is no content" (RFC 9110 §10.1.1).
+    let expects_continue = match expect.single(ProtocolError::Expectation) {
+        _ if version == Version::Http10 || !has_body => false,
+        Ok(Some(value)) if value.eq_ignore_ascii_case(b"100-continue") => true,
+        Ok(None) => false,
+        Ok(Some(_)) | Err(_) => return Err(ProtocolError::Expectation),
+    };
+    Ok(Facts {
+        body,
+        has_length: content_length.first.is_some(),
+        persistent: !close && (version == Version::Http11 || keep_alive),
+        expects_continue,
+        takes_trailers,
+        upgrades: upgrade && has_upgrade && version == Version::Http11 && !has_body,
+    })
+}

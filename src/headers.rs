@@ -1,0 +1,281 @@
+//! Field sections: where one ends, and what is in it. A request head and a trailer section share both.
+
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Range;
+
+use bytes::Bytes;
+
+use crate::syntax;
+
+/// The fields of a request's head, or of its trailer section: in the order they came, duplicates included, never joined.
+///
+/// # Examples
+/// ```
+/// # use sansgi::{Action, Config, Connection, Instant};
+/// let mut conn = Connection::new(Config::default());
+/// conn.handle_bytes(b"GET / HTTP/1.1\r\nHost: a\r\nX-Tag: one\r\nx-tag: two\r\n\r\n");
+/// let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { unreachable!() };
+/// let headers = request.headers();
+/// assert_eq!(headers.len(), 3);
+/// assert_eq!(headers.get("host"), Some(&b"a"[..]));
+/// assert_eq!(headers.get_all("X-TAG").collect::<Vec<_>>(), [b"one", b"two"]);
+/// let names: Vec<_> = headers.iter().map(|field| (field.name(), field.name_as_sent())).collect();
+/// assert_eq!(names, [("host", &b"Host"[..]), ("x-tag", b"X-Tag"), ("x-tag", b"x-tag")]);
+/// ```
+#[derive(Clone, Default)]
+pub struct Headers {
+    /// The bytes as they came.
+    raw: Bytes,
+    /// All names in lower case, one behind the other.
+    names: String,
+    fields: Vec<Place>,
+}
+
+/// Where a field is: positions in [`Headers::raw`] and, of the lower-case name, in [`Headers::names`].
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Empty for a field that was put in by the connection: it has no name as sent.
+    name: Span,
+    lower: Span,
+    value: Span,
+}
+
+/// A range of a head, whose length is limited to 32 bits when the configuration is built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    pub(crate) fn new(range: Range<usize>) -> Self {
+        let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Self { start: offset(range.start), end: offset(range.end) }
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.start >= self.end
+    }
+
+    fn range(self) -> Range<usize> {
+        let offset = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
+        offset(self.start)..offset(self.end)
+    }
+
+    pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
+        let bytes = bytes.get(self.range());
+        debug_assert!(bytes.is_some(), "a span lies in its head");
+        bytes.unwrap_or_default()
+    }
+}
+
+/// A field: a name and a value.
+///
+/// # Examples
+/// ```
+/// # use sansgi::{Action, Config, Connection, Instant};
+/// # let mut conn = Connection::new(Config::default());
+/// # conn.handle_bytes(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+/// # let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { unreachable!() };
+/// let asgi: Vec<(&[u8], &[u8])> = request.headers().iter().map(|f| (f.name().as_bytes(), f.value())).collect();
+/// assert_eq!(asgi, [(&b"host"[..], &b"a"[..])]);
+/// ```
+#[derive(Clone, Copy)]
+pub struct Field<'a> {
+    name: &'a str,
+    name_as_sent: &'a [u8],
+    value: &'a [u8],
+}
+
+impl<'a> Field<'a> {
+    /// The name in lower case, as ASGI has it.
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// The name as it came, for a proxy that passes it on.
+    pub fn name_as_sent(&self) -> &'a [u8] {
+        self.name_as_sent
+    }
+
+    /// The value, without the white space around it.
+    pub fn value(&self) -> &'a [u8] {
+        self.value
+    }
+}
+
+impl Headers {
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// All fields, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Field<'_>> + DoubleEndedIterator {
+        self.fields.iter().map(|place| {
+            let name = self.names.get(place.lower.range()).unwrap_or_default();
+            let name_as_sent = if place.name.is_empty() { name.as_bytes() } else { place.name.of(&self.raw) };
+            Field { name, name_as_sent, value: place.value.of(&self.raw) }
+        })
+    }
+
+    /// The value of the first field of this name, in any case.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.get_all(name).next()
+    }
+
+    /// The values of all fields of this name, in any case, in order.
+    pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+    }
+
+    /// Parses the field lines of `raw` from `start` to its end, the empty line included. `None` if one is malformed.
+    ///
+    /// The lines were scanned before: each ends with CRLF, and the last is empty. "LF scan plus httparse equals the
+    /// strict header grammar."
+    pub(crate) fn parse(raw: Bytes, start: usize, lines: usize) -> Option<Self> {
+        // Most heads have few fields, and the parser's table for a hundred of them costs more than the parsing.
+        let mut few = [httparse::EMPTY_HEADER; 16];
+        let mut many;
+        let table = match few.get_mut(..lines) {
+            Some(table) => table,
+            None => {
+                many = vec![httparse::EMPTY_HEADER; lines];
+                &mut many[..]
+            }
+        };
+        let block = raw.get(start..)?;
+        let Ok(httparse::Status::Complete((parsed, found))) = httparse::parse_headers(block, table) else {
+            return None;
+        };
+        debug_assert!(parsed == block.len() && found.len() == lines, "the scan and the parser see the same lines");
+
+        let origin = raw.as_ptr().addr();
+        let span = |part: &[u8]| {
+            let at = part.as_ptr().addr().wrapping_sub(origin);
+            Span::new(at..at.saturating_add(part.len()))
+        };
+        let mut names = String::with_capacity(found.iter().map(|field| field.name.len()).sum());
+        let mut fields = Vec::with_capacity(lines);
+        for field in found {
+            let at = names.len();
+            names.push_str(field.name);
+            let lower = Span::new(at..names.len());
+            let value = if field.value.is_empty() { Span::default() } else { span(field.value) };
+            fields.push(Place { name: span(field.name.as_bytes()), lower, value });
+        }
+        names.make_ascii_lowercase();
+        Some(Self { raw, names, fields })
+    }
+
+    /// The bytes that all of it was parsed from.
+    pub(crate) fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// Gives `host` the value at `value`, and puts it first if there is none.
+    pub(crate) fn replace_host(&mut self, value: Span) {
+        let host = self.iter().position(|field| field.name == "host");
+        if let Some(place) = host.and_then(|host| self.fields.get_mut(host)) {
+            place.value = value;
+        } else {
+            let at = self.names.len();
+            self.names.push_str("host");
+            self.fields.insert(0, Place { name: Span::default(), lower: Span::new(at..self.names.len()), value });
+        }
+    }
+
+    /// Keeps the fields whose name passes.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        let names = &self.names;
+        self.fields.retain(|place| keep(names.get(place.lower.range()).unwrap_or_default()));
+    }
+}
+
+/// Names and values; of credentials and cookies only how long they are.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl fmt::Debug for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        DebugField { name: self.name.as_bytes(), value: self.value }.fmt(f)
+    }
+}
+
+/// How any field is shown: "lengths instead of … the values of `authorization`, `proxy-authorization`, `cookie` and
+/// `set-cookie`".
+pub(crate) struct DebugField<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) value: &'a [u8],
+}
+
+impl fmt::Debug for DebugField<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = [&b"authorization"[..], b"proxy-authorization", b"cookie", b"set-cookie"];
+        if secret.iter().any(|secret| secret.eq_ignore_ascii_case(self.name)) {
+            write!(f, "{}: <{} bytes>", self.name.escape_ascii(), self.value.len())
+        } else {
+            write!(f, "{}: {}", self.name.escape_ascii(), self.value.escape_ascii())
+        }
+    }
+}
+
+/// One pass over the lines of a field section as they arrive, to its empty line. It goes on where it stopped, so that a
+/// section which comes byte by byte costs no more than one that comes whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct LineScan {
+    /// Bytes that need not be looked at again.
+    pub(crate) examined: usize,
+    line_start: usize,
+    /// Complete lines, without the empty one.
+    pub(crate) lines: usize,
+}
+
+/// Where a scan stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ScanFault {
+    BareLineFeed,
+    /// The section is not over at the limit's last byte, and there is one more.
+    TooLong,
+}
+
+impl LineScan {
+    /// Begins at `start`, behind a request line.
+    pub(crate) fn at(start: usize) -> Self {
+        Self { examined: start, line_start: start, lines: 0 }
+    }
+
+    /// The end of the section, if it is there: behind its empty line.
+    pub(crate) fn end(&mut self, bytes: &[u8], limit: usize) -> Result<Option<usize>, ScanFault> {
+        // "a size limit at its first byte too many": what is behind the limit is not looked at.
+        let allowed = bytes.get(..limit).unwrap_or(bytes);
+        while let Some(at) = allowed.get(self.examined..).and_then(syntax::find_line_feed) {
+            let line_feed = self.examined.saturating_add(at);
+            let line = allowed.get(self.line_start..line_feed).unwrap_or_default();
+            match line {
+                // "A recipient MUST NOT treat a bare LF as a line terminator" is what we make of RFC 9112 §2.2's MAY: a
+                // peer that does not would see another head here.
+                [] => return Err(ScanFault::BareLineFeed),
+                [b'\r'] => return Ok(line_feed.checked_add(1)),
+                [.., b'\r'] => {}
+                [.., _] => return Err(ScanFault::BareLineFeed),
+            }
+            self.lines = self.lines.saturating_add(1);
+            self.examined = line_feed.saturating_add(1);
+            self.line_start = self.examined;
+        }
+        self.examined = allowed.len();
+        if bytes.len() > limit { Err(ScanFault::TooLong) } else { Ok(None) }
+    }
+}

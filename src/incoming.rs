@@ -1,0 +1,61 @@
+//! What was read and not yet interpreted.
+
+use bytes::{Buf as _, Bytes, BytesMut};
+
+/// The read buffer: one piece of memory, given away whole or in parts, without copying what is large.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Incoming {
+    pub(crate) bytes: BytesMut,
+    /// Size of the memory that a part of `bytes` would pin.
+    backing: usize,
+    /// The peer has closed its sending half behind `bytes`.
+    pub(crate) ended: bool,
+}
+
+impl Incoming {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.backing = self.backing.max(self.bytes.capacity());
+    }
+
+    /// Takes a buffer that was read into: without a copy if nothing else is here, or if it is the one that was lent.
+    pub(crate) fn push_buffer(&mut self, buffer: BytesMut) {
+        let size = buffer.capacity();
+        self.bytes.unsplit(buffer);
+        self.backing = self.backing.max(size);
+    }
+
+    /// Room for `size` bytes behind what is here.
+    pub(crate) fn lend(&mut self, size: usize) -> BytesMut {
+        if self.bytes.capacity().saturating_sub(self.bytes.len()) < size {
+            self.bytes.reserve(size);
+            self.backing = self.bytes.capacity();
+        }
+        let end = self.bytes.len();
+        self.bytes.split_off(end)
+    }
+
+    /// Gives the memory back; what is read next gets its own.
+    pub(crate) fn clear(&mut self) {
+        self.bytes = BytesMut::new();
+        self.backing = 0;
+    }
+
+    /// Whether a part of this size is copied: it would pin at least four times as much ("a 1-byte `Bytes` cut from a
+    /// 64 KiB buffer pins 64 KiB").
+    pub(crate) fn is_small(&self, length: usize) -> bool {
+        length < self.backing / 4
+    }
+
+    /// The first `length` bytes.
+    pub(crate) fn take(&mut self, length: usize) -> Bytes {
+        let length = length.min(self.bytes.len());
+        if self.is_small(length) {
+            let part = Bytes::copy_from_slice(self.bytes.get(..length).unwrap_or_default());
+            self.bytes.advance(length);
+            part
+        } else {
+            self.bytes.split_to(length).freeze()
+        }
+    }
+}

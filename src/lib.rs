@@ -1,0 +1,39 @@
+//! sansgi
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+mod body;
+mod chunked;
+mod config;
+mod connection;
+mod date;
+mod error;
+mod exchange;
+mod framing;
+mod head;
+mod headers;
+mod incoming;
+mod outgoing;
+mod reader;
+mod response;
+mod state;
+mod syntax;
+mod time;
+mod writer;
+
+pub use config::{Config, ConfigBuilder, ConfigError, EarlyResponse, HalfClose, Limits, Timeouts};
+pub use connection::{Action, Connection, Wait};
+pub use date::Date;
+pub use error::{CloseReason, Limit, Misuse, ProtocolError, SendError};
+pub use exchange::{Exchange, ExchangeId, ReceiveEvent, SendEvent};
+pub use head::{Request, TargetForm, Version, decode_path};
+pub use headers::{Field, Headers};
+pub use outgoing::Chunks;
+pub use state::Outcome;
+#[cfg(feature = "std")]
+pub use time::Clock;
+pub use time::Instant;

@@ -1,0 +1,284 @@
+//! The reading half: from bytes to a request, the parts of its body and its trailers. It interprets "in stream order and
+//! no further than someone asked".
+
+use bytes::{Buf as _, Bytes};
+
+use crate::body::{BodyDecoder, Piece};
+use crate::config::Config;
+use crate::error::{Limit, ProtocolError};
+use crate::framing::RequestBody;
+use crate::head::{HeadParser, Request};
+use crate::headers::Headers;
+use crate::incoming::Incoming;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    pub(crate) incoming: Incoming,
+    head: HeadParser,
+    /// Of the current exchange, or of the last one.
+    request: Option<Request>,
+    decoder: BodyDecoder,
+    /// Of a request whose body has ended.
+    trailers: Option<Headers>,
+    /// The end of the body was delivered or drained.
+    ended: bool,
+    /// A 100 is due to the first who asks.
+    continue_is_due: bool,
+    /// Bytes of content that were thrown away.
+    drained: u64,
+    /// Whether the body is here to its end, once the stream has ended.
+    rest_is_whole: Option<bool>,
+    /// Bytes of the body came since somebody last looked.
+    progressed: bool,
+}
+
+/// A part of a body.
+#[derive(Debug)]
+pub(crate) enum Part {
+    Nothing,
+    Content { bytes: Bytes, last: bool },
+}
+
+/// How far a drain came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drained {
+    /// More must come.
+    Pending,
+    Ended,
+    OverBudget,
+}
+
+impl Reader {
+    pub(crate) fn new() -> Self {
+        Self {
+            incoming: Incoming::default(),
+            head: HeadParser::default(),
+            request: None,
+            decoder: BodyDecoder::EMPTY,
+            trailers: None,
+            ended: true,
+            continue_is_due: false,
+            drained: 0,
+            rest_is_whole: None,
+            progressed: false,
+        }
+    }
+
+    /// The next request, if its head is here.
+    pub(crate) fn request(&mut self, config: &Config) -> Result<Option<Request>, ProtocolError> {
+        let request = self.head.step(&mut self.incoming.bytes, config)?;
+        if let Some(request) = &request {
+            self.request = Some(request.clone());
+            self.decoder = BodyDecoder::new(request.body());
+            self.trailers = None;
+            self.ended = false;
+            self.continue_is_due = request.expects_continue();
+            self.drained = 0;
+            self.rest_is_whole = None;
+            self.progressed = false;
+        }
+        Ok(request)
+    }
+
+    /// The request of the current exchange, or of the last one.
+    pub(crate) fn current(&self) -> Option<&Request> {
+        self.request.as_ref()
+    }
+
+    /// Whether a part of a head is here.
+    pub(crate) fn head_has_begun(&self) -> bool {
+        self.head.has_begun()
+    }
+
+    /// The next part of the body. Small chunks are put together, since each part costs its receiver a turn.
+    pub(crate) fn part(&mut self, config: &Config) -> Result<Part, ProtocolError> {
+        let mut content = match self.piece(config)? {
+            Piece::Nothing => return Ok(Part::Nothing),
+            Piece::Content(content) => content,
+            Piece::Trailers { .. } | Piece::End => {
+                self.end(config)?;
+                return Ok(Part::Content { bytes: Bytes::new(), last: true });
+            }
+        };
+        self.decoder.took(content);
+        // Between the content that is put together and the next that is looked at lie `gap` bytes of framing.
+        let mut gap = 0_usize;
+        while self.incoming.is_small(content) {
+            let at = content.saturating_add(gap);
+            let ahead = self.incoming.bytes.get(at..).unwrap_or_default();
+            let Ok((framing, piece)) = self.decoder.piece(ahead, &config.limits) else { break };
+            gap = gap.saturating_add(framing);
+            let Piece::Content(more) = piece else { break };
+            if !self.incoming.is_small(more) {
+                break;
+            }
+            let from = content.saturating_add(gap);
+            self.incoming.bytes.copy_within(from..from.saturating_add(more), content);
+            self.decoder.took(more);
+            content = content.saturating_add(more);
+        }
+        let bytes = self.incoming.take(content);
+        self.incoming.bytes.advance(gap);
+        self.continue_is_due = false;
+        self.progressed = true;
+        // A fault behind this part is for the next who asks: "body bytes before it are delivered first".
+        let last = match self.piece(config) {
+            Ok(Piece::Trailers { .. } | Piece::End) => self.end(config).is_ok(),
+            Ok(Piece::Nothing | Piece::Content(_)) | Err(_) => false,
+        };
+        Ok(Part::Content { bytes, last })
+    }
+
+    /// Whether a part, or the end, is here for a `receive` that waits.
+    pub(crate) fn has_part(&mut self, config: &Config) -> Result<bool, ProtocolError> {
+        Ok(self.piece(config)? != Piece::Nothing)
+    }
+
+    /// Throws the rest of the body away, "within a budget": of a declared length all counts, of a chunked body "what was
+    /// not delivered, as decoded bytes".
+    pub(crate) fn drain(&mut self, config: &Config) -> Result<Drained, ProtocolError> {
+        loop {
+            match self.piece(config)? {
+                Piece::Nothing => return Ok(Drained::Pending),
+                Piece::Content(content) => {
+                    self.decoder.took(content);
+                    self.incoming.bytes.advance(content);
+                    self.progressed = true;
+                    self.drained = self.drained.saturating_add(u64::try_from(content).unwrap_or(u64::MAX));
+                    if self.drained > config.limits.drain_budget_bytes {
+                        return Ok(Drained::OverBudget);
+                    }
+                }
+                Piece::Trailers { .. } | Piece::End => {
+                    self.end(config)?;
+                    return Ok(Drained::Ended);
+                }
+            }
+        }
+    }
+
+    /// Whether what is left of the body can be drained at all.
+    pub(crate) fn may_drain(&self, config: &Config) -> bool {
+        match self.request.as_ref().map(Request::body) {
+            Some(RequestBody::Length(length)) => length <= config.limits.drain_budget_bytes,
+            Some(RequestBody::Chunked) | None => true,
+        }
+    }
+
+    /// Whether a body was declared and its end was not delivered.
+    pub(crate) fn has_undelivered_body(&self) -> bool {
+        !self.ended && self.request.as_ref().is_some_and(Request::has_body)
+    }
+
+    /// Whether the client waits for a 100 that it did not get.
+    pub(crate) fn continue_is_due(&self) -> bool {
+        self.continue_is_due
+    }
+
+    /// True once, for the first who asks.
+    pub(crate) fn take_continue(&mut self) -> bool {
+        core::mem::take(&mut self.continue_is_due)
+    }
+
+    /// "Only at EOF is the buffered rest of a body looked through, once, to tell a whole request from a torn one."
+    pub(crate) fn rest_is_whole(&mut self, config: &Config) -> bool {
+        let (decoder, incoming) = (&self.decoder, &self.incoming);
+        *self.rest_is_whole.get_or_insert_with(|| decoder.is_whole(&incoming.bytes, &config.limits))
+    }
+
+    /// Of the request, once its body has ended.
+    pub(crate) fn trailers(&self) -> Option<&Headers> {
+        self.trailers.as_ref()
+    }
+
+    /// Of content, so far.
+    pub(crate) fn content_bytes(&self) -> u64 {
+        self.decoder.content_bytes
+    }
+
+    /// Whether bytes of the body came since this was last asked.
+    pub(crate) fn take_progress(&mut self) -> bool {
+        core::mem::take(&mut self.progressed)
+    }
+
+    fn piece(&mut self, config: &Config) -> Result<Piece, ProtocolError> {
+        let (framing, piece) = self.decoder.piece(&self.incoming.bytes, &config.limits)?;
+        self.progressed |= framing > 0;
+        self.incoming.bytes.advance(framing);
+        Ok(piece)
+    }
+
+    /// Takes the end of the body, with its trailers.
+    fn end(&mut self, config: &Config) -> Result<(), ProtocolError> {
+        let trailers = match self.piece(config)? {
+            Piece::Trailers { bytes, lines } => {
+                let trailers = self.judge_trailers(bytes, lines, config)?;
+                self.incoming.bytes.advance(bytes.min(self.incoming.bytes.len()));
+                self.decoder.took_trailers();
+                trailers
+            }
+            Piece::Nothing | Piece::Content(_) | Piece::End => Headers::default(),
+        };
+        self.trailers = Some(trailers);
+        self.ended = true;
+        Ok(())
+    }
+
+    /// "Judged at the end of the section like a head: count, grammar (400), refused names (400)." What may be in trailers
+    /// and what is dropped: RFC 9110 §6.5.1.
+    fn judge_trailers(&self, bytes: usize, lines: usize, config: &Config) -> Result<Headers, ProtocolError> {
+        if lines > config.limits.fields {
+            return Err(ProtocolError::exceeded(Limit::TrailerFields, config.limits.fields));
+        }
+        let section = Bytes::copy_from_slice(self.incoming.bytes.get(..bytes).unwrap_or_default());
+        let mut trailers = Headers::parse(section, 0, lines).ok_or(ProtocolError::Trailer)?;
+        if trailers.iter().any(|field| REFUSED_IN_TRAILERS.contains(&field.name())) {
+            return Err(ProtocolError::Trailer);
+        }
+        let request = self.request.as_ref();
+        trailers.retain(|name| {
+            !DROPPED_FROM_TRAILERS.contains(&name)
+                && !name.starts_with("x-forwarded-")
+                && !request.is_some_and(|request| request.has_connection_option(name))
+        });
+        Ok(trailers)
+    }
+}
+
+/// Framing, routing, authentication and the meaning of the content are settled before a trailer is seen. A field of
+/// these in a trailer section is an attempt to unsettle them (CVE-2023-45648, CVE-2025-53643).
+pub(crate) const REFUSED_IN_TRAILERS: [&str; 9] = [
+    "transfer-encoding",
+    "content-length",
+    "host",
+    "trailer",
+    "authorization",
+    "proxy-authorization",
+    "content-encoding",
+    "content-type",
+    "content-range",
+];
+
+/// Controls, conditions and per-connection fields: of no use in a trailer section, and of no harm when dropped.
+const DROPPED_FROM_TRAILERS: [&str; 20] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "te",
+    "upgrade",
+    "expect",
+    "cookie",
+    "cookie2",
+    "set-cookie",
+    "cache-control",
+    "pragma",
+    "max-forwards",
+    "range",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "if-range",
+    "forwarded",
+];

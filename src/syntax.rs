@@ -1,0 +1,221 @@
+//! Byte classes, tokens, lists and digits: the lexical rules of RFC 9110 §5.6 and RFC 3986, on bytes.
+//!
+//! The standard library's helpers are not used where they are wider than the grammar: `str::parse` takes a `+`,
+//! `trim` strips Unicode blanks, and Unicode case folding turns U+212A into `k`.
+
+/// `tchar` (RFC 9110 §5.6.2).
+pub(crate) const TOKEN: u8 = 1;
+/// `field-vchar`, SP or HTAB (RFC 9110 §5.5).
+pub(crate) const FIELD: u8 = 1 << 1;
+/// What a raw path may hold: visible ASCII that clients really send, without the query's and the fragment's marks.
+pub(crate) const PATH: u8 = 1 << 2;
+/// What a raw query may hold: visible ASCII without the fragment's mark.
+pub(crate) const QUERY: u8 = 1 << 3;
+/// `unreserved / sub-delims` (RFC 3986 §2).
+pub(crate) const REG_NAME: u8 = 1 << 4;
+/// `qdtext` (RFC 9110 §5.6.4).
+pub(crate) const QDTEXT: u8 = 1 << 5;
+
+const fn class_of(byte: u8) -> u8 {
+    let unreserved = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    let sub_delim = matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=');
+    let token = byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        );
+    let field = matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
+    let query = byte.is_ascii_graphic() && byte != b'#';
+    let path = query && !matches!(byte, b'?' | b'<' | b'>' | b'\\' | b'`');
+    let qdtext = field && !matches!(byte, b'"' | b'\\');
+    (if token { TOKEN } else { 0 })
+        | (if field { FIELD } else { 0 })
+        | (if path { PATH } else { 0 })
+        | (if query { QUERY } else { 0 })
+        | (if unreserved || sub_delim { REG_NAME } else { 0 })
+        | (if qdtext { QDTEXT } else { 0 })
+}
+
+#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation, clippy::arithmetic_side_effects)] // bounded by 256
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < classes.len() {
+        classes[byte] = class_of(byte as u8);
+        byte += 1;
+    }
+    classes
+};
+
+/// Whether the byte belongs to one of the classes.
+#[inline]
+pub(crate) fn is(byte: u8, class: u8) -> bool {
+    #[allow(clippy::indexing_slicing, reason = "a byte indexes 256 entries")]
+    let classes = CLASSES[usize::from(byte)];
+    classes & class != 0
+}
+
+/// Whether every byte belongs to the class.
+#[inline]
+pub(crate) fn all(bytes: &[u8], class: u8) -> bool {
+    bytes.iter().all(|&byte| is(byte, class))
+}
+
+/// `token = 1*tchar` (RFC 9110 §5.6.2).
+#[inline]
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && all(bytes, TOKEN)
+}
+
+/// `field-value` (RFC 9110 §5.5): no control character but HTAB, and no white space at either end.
+#[inline]
+pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
+    all(bytes, FIELD) && !matches!(bytes.first(), Some(b' ' | b'\t')) && !matches!(bytes.last(), Some(b' ' | b'\t'))
+}
+
+/// `OWS` is SP and HTAB, nothing else (RFC 9110 §5.6.3).
+pub(crate) fn trim_ows(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// The members of a `#element` list, without the empty ones: "a recipient MUST parse and ignore a reasonable number of
+/// empty list elements" (RFC 9110 §5.6.1.2).
+pub(crate) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(trim_ows).filter(|member| !member.is_empty())
+}
+
+/// `1*19DIGIT`, which always fits.
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 19 {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, &digit| {
+        digit.is_ascii_digit().then_some(())?;
+        number.checked_mul(10)?.checked_add(u64::from(digit.wrapping_sub(b'0')))
+    })
+}
+
+/// The value of a `HEXDIG`.
+#[inline]
+pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte.wrapping_sub(b'0')),
+        b'a'..=b'f' => Some(byte.wrapping_sub(b'a').wrapping_add(10)),
+        b'A'..=b'F' => Some(byte.wrapping_sub(b'A').wrapping_add(10)),
+        _ => None,
+    }
+}
+
+/// A number as text, without a `fmt::Formatter`: it is written for every response and every chunk.
+pub(crate) struct Digits {
+    text: [u8; 20],
+    start: usize,
+}
+
+impl Digits {
+    pub(crate) fn decimal(number: u64) -> Self {
+        Self::in_base(number, 10)
+    }
+
+    pub(crate) fn hex(number: u64) -> Self {
+        Self::in_base(number, 16)
+    }
+
+    fn in_base(mut number: u64, base: u64) -> Self {
+        let mut text = [b'0'; 20];
+        let mut start = text.len();
+        loop {
+            start = start.saturating_sub(1);
+            let digit = b"0123456789abcdef".get(usize::try_from(number.checked_rem(base).unwrap_or(0)).unwrap_or(0));
+            if let (Some(place), Some(&digit)) = (text.get_mut(start), digit) {
+                *place = digit;
+            }
+            number = number.checked_div(base).unwrap_or(0);
+            if number == 0 {
+                return Self { text, start };
+            }
+        }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.text.get(self.start..).unwrap_or_default()
+    }
+}
+
+/// Where the first line feed is. Sixteen bytes at a time, so that a long line costs little: every head is scanned for
+/// line feeds once, before anything else looks at it.
+#[inline]
+pub(crate) fn find_line_feed(bytes: &[u8]) -> Option<usize> {
+    let (blocks, _) = bytes.as_chunks::<16>();
+    let clean = blocks.iter().take_while(|block| !block.iter().fold(false, |any, &byte| any | (byte == b'\n'))).count();
+    let skipped = clean.saturating_mul(16);
+    let rest = bytes.get(skipped..)?;
+    rest.iter().position(|&byte| byte == b'\n').and_then(|at| at.checked_add(skipped))
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110 §7.2), the host not empty.
+pub(crate) fn is_authority(bytes: &[u8]) -> bool {
+    split_authority(bytes).is_some()
+}
+
+/// `uri-host ":" port` (RFC 9112 §3.2.3), neither of them empty.
+pub(crate) fn is_authority_with_port(bytes: &[u8]) -> bool {
+    split_authority(bytes).is_some_and(|port| port.is_some_and(|port| !port.is_empty()))
+}
+
+/// The port, if the authority is one.
+fn split_authority(bytes: &[u8]) -> Option<Option<&[u8]>> {
+    let end = match bytes.first()? {
+        b'[' => bytes.iter().position(|&byte| byte == b']')?.checked_add(1)?,
+        _ => bytes.iter().position(|&byte| byte == b':').unwrap_or(bytes.len()),
+    };
+    let (host, rest) = bytes.split_at_checked(end)?;
+    let valid = match host {
+        [b'[', literal @ .., b']'] => is_ip_literal(literal),
+        _ => is_reg_name(host),
+    };
+    let port = match rest {
+        [] => None,
+        [b':', port @ ..] => {
+            let in_range = port.is_empty() || port.len() <= 5 && decimal(port).is_some_and(|port| port <= 65535);
+            in_range.then_some(())?;
+            Some(port)
+        }
+        _ => return None,
+    };
+    valid.then_some(port)
+}
+
+/// `reg-name`, which covers `IPv4address` (RFC 3986 §3.2.2), but not empty: "a sender MUST NOT generate an 'http' URI
+/// with an empty host identifier" (RFC 9110 §4.2.1).
+fn is_reg_name(mut host: &[u8]) -> bool {
+    if host.is_empty() {
+        return false;
+    }
+    loop {
+        host = match host {
+            [] => return true,
+            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
+            [byte, rest @ ..] if is(*byte, REG_NAME) => rest,
+            _ => return false,
+        }
+    }
+}
+
+/// `IPv6address / IPvFuture` (RFC 3986 §3.2.2), without a zone.
+fn is_ip_literal(literal: &[u8]) -> bool {
+    match literal {
+        [b'v' | b'V', future @ ..] => {
+            let mut parts = future.splitn(2, |&byte| byte == b'.');
+            let (version, address) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            !version.is_empty()
+                && version.iter().all(u8::is_ascii_hexdigit)
+                && !address.is_empty()
+                && address.iter().all(|&byte| is(byte, REG_NAME) || byte == b':')
+        }
+        _ => core::str::from_utf8(literal).is_ok_and(|text| text.parse::<core::net::Ipv6Addr>().is_ok()),
+    }
+}

@@ -1,0 +1,282 @@
+//! The writing half: a response as it is accepted, and what of it is not written yet.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::body::BodyEncoder;
+use crate::chunked;
+use crate::config::Config;
+use crate::date::Date;
+use crate::error::Misuse;
+use crate::framing::{self, ResponseBody};
+use crate::head::{Request, Version};
+use crate::outgoing::Outgoing;
+use crate::response::{self, Found, Pair};
+use crate::syntax::Digits;
+
+/// What of the request decides the form of its response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Asked {
+    version: Version,
+    is_head: bool,
+    takes_trailers: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Writer {
+    pub(crate) outgoing: Outgoing,
+    asked: Asked,
+    /// "The head is held until the first body event (one write for a small response; a crash in between becomes a real
+    /// 500)": all of it but the end of its `connection` line and the empty line.
+    held: BytesMut,
+    /// The held head ends inside a `connection` line.
+    line_is_open: bool,
+    encoder: BodyEncoder,
+    /// The start declared trailers.
+    declared_trailers: bool,
+    /// Behind the last chunk's line, inside the trailer section.
+    in_trailers: bool,
+}
+
+/// Memory that an idle connection keeps for the head of its next response.
+const KEPT_BYTES: usize = 512;
+
+/// A part of a response's body.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Bytes(Bytes),
+    /// Bytes that the driver moves by itself.
+    Part {
+        token: u64,
+        length: u64,
+    },
+}
+
+impl Content {
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            Self::Part { length, .. } => *length,
+        }
+    }
+}
+
+impl Writer {
+    pub(crate) fn new() -> Self {
+        Self {
+            outgoing: Outgoing::default(),
+            asked: Asked { version: Version::Http11, is_head: false, takes_trailers: false },
+            held: BytesMut::new(),
+            line_is_open: false,
+            encoder: BodyEncoder::NONE,
+            declared_trailers: false,
+            in_trailers: false,
+        }
+    }
+
+    /// A response to this request is owed.
+    pub(crate) fn begin(&mut self, request: &Request) {
+        debug_assert!(self.held.is_empty(), "a head is held in its own exchange only");
+        self.asked =
+            Asked { version: request.version(), is_head: request.is_head(), takes_trailers: request.takes_trailers() };
+        self.encoder = BodyEncoder::NONE;
+        self.declared_trailers = false;
+        self.in_trailers = false;
+    }
+
+    /// Makes the head and holds it. True if the connection cannot outlive the response.
+    pub(crate) fn hold_head(
+        &mut self,
+        status: u16,
+        headers: &[Pair<'_>],
+        trailers: bool,
+        config: &Config,
+        date: Option<Date>,
+    ) -> Result<bool, Misuse> {
+        if !(200..=599).contains(&status) {
+            return Err(Misuse::Status);
+        }
+        let found = response::check(headers)?;
+        let framing = framing::response_body(self.asked.version, self.asked.is_head, status, found.content_length);
+        self.make_head(status, headers, found, framing.content_length, framing.body, config, date);
+        self.encoder = BodyEncoder::new(framing.body);
+        self.declared_trailers = trailers;
+        // "HTTP/1.0 needs `keep-alive`, a known length": the end of the connection is the end of this body.
+        Ok(found.close || framing.body == ResponseBody::UntilClose)
+    }
+
+    /// Queues the head of a 101, or of a 2xx to CONNECT: nothing of HTTP follows it.
+    pub(crate) fn write_switch(
+        &mut self,
+        status: u16,
+        headers: &[Pair<'_>],
+        found: Found<'_>,
+        config: &Config,
+        date: Option<Date>,
+    ) {
+        self.make_head(status, headers, found, None, ResponseBody::None, config, date);
+        if status == 101 {
+            // "A server that generates a 101 response … MUST send a Connection header field" with `upgrade`: RFC 9110
+            // §7.8. The application may have sent it itself.
+            if !self.has_upgrade_option(headers) {
+                self.held.extend_from_slice(if self.line_is_open { b", upgrade" } else { b"connection: upgrade" });
+                self.line_is_open = true;
+            }
+        }
+        self.finish_head();
+    }
+
+    fn has_upgrade_option(&self, headers: &[Pair<'_>]) -> bool {
+        let lines = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"connection"));
+        lines.flat_map(|(_, value)| crate::syntax::members(value)).any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of a head, passed once")]
+    fn make_head(
+        &mut self,
+        status: u16,
+        headers: &[Pair<'_>],
+        found: Found<'_>,
+        content_length: Option<u64>,
+        body: ResponseBody,
+        config: &Config,
+        date: Option<Date>,
+    ) {
+        let head = &mut self.held;
+        head.reserve(KEPT_BYTES / 2);
+        response::write_status_line(status, head);
+        response::write_fields(headers, found, head);
+        if let Some(length) = content_length {
+            response::write_field(b"content-length", Digits::decimal(length).as_bytes(), head);
+        }
+        if body == ResponseBody::Chunked {
+            response::write_field(b"transfer-encoding", b"chunked", head);
+        }
+        if let Some(date) = date.filter(|_| !response::has_date(found)) {
+            response::write_field(b"date", date.as_bytes(), head);
+        }
+        for (name, value) in &config.default_headers {
+            if !headers.iter().any(|(sent, _)| sent.eq_ignore_ascii_case(name)) {
+                response::write_field(name, value, head);
+            }
+        }
+        self.line_is_open = response::write_options(headers, found, head);
+    }
+
+    /// Queues the held head. Only now is it known whether the connection ends with this response.
+    pub(crate) fn release_head(&mut self, close: bool) {
+        let option: Option<&[u8]> = match (close, self.asked.version) {
+            // "A server that does not support persistent connections MUST send the "close" connection option in every
+            // response message that does not have a 1xx status code" (RFC 9112 §9.3).
+            (true, _) => Some(b"close"),
+            // An HTTP/1.0 client keeps the connection only when it is told so.
+            (false, Version::Http10) => Some(b"keep-alive"),
+            (false, Version::Http11) => None,
+        };
+        if let Some(option) = option {
+            self.held.extend_from_slice(if self.line_is_open { b", " } else { b"connection: " });
+            self.held.extend_from_slice(option);
+            self.line_is_open = true;
+        }
+        self.finish_head();
+    }
+
+    fn finish_head(&mut self) {
+        if self.line_is_open {
+            self.held.extend_from_slice(b"\r\n");
+        }
+        self.line_is_open = false;
+        self.held.extend_from_slice(b"\r\n");
+        self.outgoing.append(&mut self.held);
+    }
+
+    /// Throws the held head away.
+    pub(crate) fn drop_head(&mut self) {
+        self.held.clear();
+        self.line_is_open = false;
+    }
+
+    /// Whether trailers follow the body.
+    pub(crate) fn has_declared_trailers(&self) -> bool {
+        self.declared_trailers
+    }
+
+    /// The encoder behind a body event, or why there may be none. Nothing is queued yet.
+    pub(crate) fn check_body(&self, content: &Content, last: bool) -> Result<BodyEncoder, Misuse> {
+        self.encoder.after(content.length(), last)
+    }
+
+    /// Queues a body event that was checked; `last` if the response ends with it.
+    pub(crate) fn write_body(&mut self, content: Content, checked: BodyEncoder, last: bool) {
+        self.encoder = checked;
+        // "empty body part with `more_body` writes nothing": an empty chunk would end the body.
+        if checked.is_written() && content.length() > 0 {
+            if checked.is_chunked() {
+                self.outgoing.write(|tail| chunked::encode_size(content.length(), tail));
+            }
+            match content {
+                Content::Bytes(bytes) => self.outgoing.push(bytes),
+                Content::Part { token, length } => self.outgoing.push_part(token, length),
+            }
+            if checked.is_chunked() {
+                self.outgoing.write(|tail| tail.extend_from_slice(b"\r\n"));
+            }
+        }
+        if last {
+            self.finish_body();
+        }
+    }
+
+    /// Queues trailers that were checked: "written if chunked and the client sent `te: trailers`, else accepted and
+    /// dropped".
+    pub(crate) fn write_trailers(&mut self, headers: &[Pair<'_>], last: bool) {
+        if self.encoder.is_chunked() && self.asked.takes_trailers && !headers.is_empty() {
+            let opens = !self.in_trailers;
+            self.outgoing.write(|tail| {
+                if opens {
+                    tail.extend_from_slice(b"0\r\n");
+                }
+                for (name, value) in headers {
+                    response::write_field(name, value, tail);
+                }
+            });
+            self.in_trailers = true;
+        }
+        if last {
+            self.finish_body();
+        }
+    }
+
+    fn finish_body(&mut self) {
+        if self.encoder.is_chunked() {
+            let end: &[u8] = if self.in_trailers { b"\r\n" } else { b"0\r\n\r\n" };
+            self.outgoing.write(|tail| tail.extend_from_slice(end));
+        }
+    }
+
+    /// Queues an interim response. "1xx never carry CL/TE/body; never sent to 1.0."
+    pub(crate) fn write_interim(&mut self, status: u16, headers: &[Pair<'_>], found: Found<'_>) {
+        if self.asked.version == Version::Http11 {
+            self.outgoing.write(|tail| {
+                response::write_status_line(status, tail);
+                response::write_fields(headers, found, tail);
+                tail.extend_from_slice(b"\r\n");
+            });
+        }
+    }
+
+    /// Queues an error response, the last of its connection. It has no content: nothing that the peer sent can be in it,
+    /// and it is right for HEAD too, also when the method was never understood.
+    pub(crate) fn write_error(&mut self, status: u16, config: &Config, date: Option<Date>) {
+        self.drop_head();
+        self.make_head(status, &[], Found::default(), Some(0), ResponseBody::None, config, date);
+        self.release_head(true);
+    }
+
+    /// Gives large buffers back.
+    pub(crate) fn shrink(&mut self) {
+        self.outgoing.shrink(KEPT_BYTES);
+        if self.held.is_empty() && self.held.capacity() > KEPT_BYTES {
+            self.held = BytesMut::new();
+        }
+    }
+}
