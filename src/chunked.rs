@@ -111,8 +111,7 @@ impl ChunkedDecoder {
             // "5 CRLF hello XX 0 CRLF CRLF": a decoder that skips two bytes here sees another request (CVE-2025-43859).
             (Place::DataReturn | Place::DataLineFeed, _) => return Err(ProtocolError::ChunkEnd),
             (Place::LineFeed, b'\n') => return self.line_ended(limits),
-            (Place::Size(1..), b'\r') => Place::LineFeed,
-            (Place::Name | Place::Value | Place::AfterQuoted, b'\r') => Place::LineFeed,
+            (Place::Size(1..) | Place::Name | Place::Value | Place::AfterQuoted, b'\r') => Place::LineFeed,
             _ => self.in_line(byte, limits)?,
         };
         self.place = place;
@@ -145,8 +144,15 @@ impl ChunkedDecoder {
         let is_space = matches!(byte, b' ' | b'\t');
         let is_token = syntax::is(byte, syntax::TOKEN);
         match (self.place, byte) {
-            (Place::Size(1..) | Place::BeforeSemicolon | Place::AfterQuoted | Place::Value, b';')
-            | (Place::Name | Place::AfterName, b';') => Ok(Place::BeforeName),
+            (
+                Place::Size(1..)
+                | Place::BeforeSemicolon
+                | Place::AfterQuoted
+                | Place::Value
+                | Place::Name
+                | Place::AfterName,
+                b';',
+            ) => Ok(Place::BeforeName),
             (Place::Size(1..) | Place::BeforeSemicolon | Place::AfterQuoted | Place::Value, _) if is_space => {
                 Ok(Place::BeforeSemicolon)
             }

@@ -6,6 +6,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::headers::Headers;
 use crate::syntax;
 
 /// How much a peer may send, in bytes or in counts. Every limit is inclusive: the limit itself passes.
@@ -398,6 +399,33 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Most bytes of memory that a connection holds, whatever its peer sends: if the driver reads only while
+    /// [`Wait::read`](crate::Wait::read) says so, at most [`Limits::read_buffer_bytes`] at a time, and the application
+    /// waits for [`Exchange::ready`](crate::Exchange::ready). An idle connection holds less than 1 KiB.
+    ///
+    /// # Examples
+    /// ```
+    /// use sansgi::{Config, Limits};
+    /// # fn main() -> Result<(), sansgi::ConfigError> {
+    /// let small = Limits::default().max_head_bytes(4096).read_buffer_bytes(1024).high_water_bytes(4096);
+    /// assert!(Config::builder().limits(small).build()?.memory_bound() < Config::default().memory_bound());
+    /// # Ok(()) }
+    /// ```
+    pub fn memory_bound(&self) -> usize {
+        let limits = &self.limits;
+        let section = limits.head_bytes.max(limits.trailer_bytes);
+        // What came and is not interpreted: an unfinished section or a full read buffer, and one more read. A buffer
+        // that grows has twice the size it needs, and lives beside the one it replaces.
+        let incoming = section.max(limits.read_buffer_bytes).saturating_add(limits.read_buffer_bytes).saturating_mul(3);
+        // The head and the trailers of the request: their bytes, their names in lower case, their places.
+        let headers = section.saturating_add(limits.fields.saturating_mul(Headers::BYTES_A_FIELD)).saturating_mul(4);
+        let outgoing = limits.high_water_bytes.saturating_mul(3);
+        let fixed = 4096_usize.saturating_add(
+            self.default_headers.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum(),
+        );
+        incoming.saturating_add(headers).saturating_add(outgoing).saturating_add(fixed)
+    }
+
     /// The defaults, to be changed and built.
     ///
     /// # Examples
@@ -504,7 +532,11 @@ impl ConfigBuilder {
     /// assert_eq!(refused.err(), Some(ConfigError::Zero));
     /// ```
     pub fn build(self) -> Result<Config, ConfigError> {
-        let config = self.config;
+        let mut config = self.config;
+        // Positions in a head have 32 bits.
+        let most = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
+        config.limits.head_bytes = config.limits.head_bytes.min(most);
+        config.limits.trailer_bytes = config.limits.trailer_bytes.min(most);
         for (name, value) in &config.default_headers {
             let ours = [&b"connection"[..], b"content-length", b"transfer-encoding", b"date", b"upgrade"];
             if !syntax::is_token(name)

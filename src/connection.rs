@@ -1,88 +1,23 @@
 //! The connection: the only place that sees both halves, the state, and the time.
 
+mod application;
+
 use alloc::sync::Arc;
 use core::fmt;
-use core::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::config::{Config, EarlyResponse, HalfClose};
+use crate::action::{Action, Wait};
+use crate::config::{Config, HalfClose};
 use crate::date::Date;
-use crate::error::{CloseReason, Misuse, ProtocolError, SendError};
-use crate::exchange::{Exchange, ExchangeId, ReceiveEvent, SendEvent};
-use crate::head::Request;
-use crate::headers::Headers;
+use crate::error::{CloseReason, ProtocolError};
+use crate::exchange::{Exchange, ExchangeId};
 use crate::outgoing::Chunks;
-use crate::reader::{Drained, Part, Reader};
-use crate::response::{self, Pair};
-use crate::state::{Effect, Event, Next, Outcome, Reading, State, Tell, Writing};
+use crate::reader::{Drained, Reader};
+use crate::request::Request;
+use crate::state::{Effect, Event, Next, Reading, State, Tell};
 use crate::time::{Instant, Marks, Phase, Timer};
-use crate::writer::{Content, Writer};
-
-/// What the driver does next.
-///
-/// # Examples
-/// ```
-/// use sansgi::{Action, Config, Connection, Instant};
-/// let mut conn = Connection::new(Config::default());
-/// let Action::Wait(wait) = conn.next_action(Instant::ZERO) else { unreachable!() };
-/// assert!(wait.read && !wait.write);
-/// assert_eq!(wait.deadline, Some(Instant::from_nanos(75_000_000_000))); // idle
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "an action is told to be acted on; some are told once"]
-#[non_exhaustive]
-pub enum Action {
-    /// A request head arrived: run the application. Told once; exactly one `Disconnect` of the same id follows.
-    Start(ExchangeId, Request),
-    /// The exchange is over: nothing of it will be taken or given any more, so release what it holds. Told once. An
-    /// application that still runs is not wrong: its `receive` answers `Disconnect`.
-    Disconnect(ExchangeId),
-    /// All before it is written: move these bytes by yourself, and report them with [`Connection::handle_written`]. Told
-    /// until done. Where the socket has no room, sleep as in `Wait`.
-    Transfer {
-        /// From [`SendEvent::ResponsePart`].
-        token: u64,
-        /// Bytes that are left of it.
-        remaining: u64,
-        /// What to wait for besides; `write` is true.
-        wait: Wait,
-    },
-    /// The connection was handed over: the socket is yours, with the bytes that were already read. Told once; nothing
-    /// follows.
-    Switch {
-        /// The value of the response's `upgrade`; empty for CONNECT.
-        protocol: Bytes,
-        /// Bytes behind the request: the next protocol's first.
-        leftover: Bytes,
-    },
-    /// Shut the sending half of the socket down. Told once; lingering follows.
-    Shutdown,
-    /// Close the socket. Nothing follows, ever.
-    Close {
-        /// A response was cut: reset the connection if you can, so that its client cannot take it for whole.
-        reset: bool,
-    },
-    /// Sleep until one of these. None of them: it is the application that is waited for.
-    Wait(Wait),
-}
-
-/// What to sleep for.
-///
-/// # Examples
-/// ```
-/// use sansgi::Wait;
-/// assert_eq!(Wait::default(), Wait { read: false, write: false, deadline: None });
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wait {
-    /// Bytes, or the end of the stream, to read.
-    pub read: bool,
-    /// Room to write what [`Connection::outgoing`] gives.
-    pub write: bool,
-    /// Ask again then. Always later than the `now` of the question.
-    pub deadline: Option<Instant>,
-}
+use crate::writer::Writer;
 
 /// One HTTP/1.1 server connection: bytes and application events in, actions out. It does no I/O.
 ///
@@ -421,7 +356,7 @@ impl Connection {
                     self.happened(Event::HeadBegan, CloseReason::LastRequest);
                 } else if self.reader.incoming.bytes.is_empty() {
                     // "An idle connection gives its buffers back by itself."
-                    self.reader.incoming.clear();
+                    self.reader.release();
                     self.writer.shrink();
                 }
                 self.interpret_eof();
@@ -571,197 +506,8 @@ impl Connection {
     }
 }
 
-/// The application.
+/// The state.
 impl Connection {
-    pub(crate) fn receive(&mut self, id: ExchangeId) -> Poll<ReceiveEvent> {
-        if self.is_current(id) && self.state.in_flight() {
-            // An end of the stream that was told since the last question counts already.
-            let request = self.interpret();
-            debug_assert!(request.is_none(), "no request begins while another is in flight");
-        }
-        if self.outcome(id).is_some() {
-            return Poll::Ready(ReceiveEvent::Disconnect);
-        }
-        match self.state.reading {
-            Reading::Body | Reading::Wanted => {}
-            Reading::Idle | Reading::Head | Reading::Draining | Reading::Ended | Reading::Closed => {
-                return Poll::Pending;
-            }
-        }
-        // "the first one sends the 100 Continue that is due": "A server … MUST NOT send a 100 response if it has already
-        // sent a final status code" (RFC 9110 §10.1.1). A held head waits behind it.
-        if self.reader.continue_is_due() && matches!(self.state.writing, Writing::Head | Writing::Held) {
-            self.reader.take_continue();
-            self.writer.write_interim(100, &[], response::Found::default());
-        }
-        match self.reader.part(&self.config) {
-            Ok(Part::Content { bytes, last }) => {
-                self.happened(if last { Event::BodyEnded } else { Event::BodyArrived }, CloseReason::LastRequest);
-                Poll::Ready(ReceiveEvent::Request { body: bytes, more_body: !last })
-            }
-            Ok(Part::Nothing) => {
-                self.happened(Event::Receive, CloseReason::LastRequest);
-                Poll::Pending
-            }
-            Err(error) => {
-                self.break_off(error, Event::Fault);
-                Poll::Ready(ReceiveEvent::Disconnect)
-            }
-        }
-    }
-
-    pub(crate) fn ready(&mut self, id: ExchangeId) -> Poll<Result<(), SendError>> {
-        match self.may_send(id) {
-            Ok(()) if self.is_above_high_water() => Poll::Pending,
-            answer => Poll::Ready(answer),
-        }
-    }
-
-    pub(crate) fn send(&mut self, id: ExchangeId, event: SendEvent<'_>) -> Result<(), SendError> {
-        self.may_send(id)?;
-        match event {
-            SendEvent::ResponseStart { status, headers, trailers } => self.send_start(status, headers, trailers),
-            SendEvent::ResponseBody { body, more_body } => self.send_body(Content::Bytes(body), more_body),
-            SendEvent::ResponsePart { token, len, more_body } => {
-                self.send_body(Content::Part { token, length: len }, more_body)
-            }
-            SendEvent::ResponseTrailers { headers, more_trailers } => self.send_trailers(headers, more_trailers),
-            SendEvent::Informational { status, headers } => self.send_interim(status, headers),
-        }
-    }
-
-    pub(crate) fn trailers(&self, id: ExchangeId) -> Option<&Headers> {
-        if self.is_current(id) { self.reader.trailers() } else { None }
-    }
-
-    pub(crate) fn outcome(&self, id: ExchangeId) -> Option<Outcome> {
-        if self.is_current(id) { self.state.outcome } else { Some(Outcome::Complete) }
-    }
-
-    pub(crate) fn end(&mut self, id: ExchangeId) -> Outcome {
-        if self.is_current(id) {
-            self.happened(Event::ApplicationEnd, CloseReason::ApplicationFailed);
-        }
-        self.outcome(id).unwrap_or(Outcome::Complete)
-    }
-
-    /// "An id outlives its exchange harmlessly."
-    fn is_current(&self, id: ExchangeId) -> bool {
-        id == self.id && id.0 > 0
-    }
-
-    fn may_send(&self, id: ExchangeId) -> Result<(), SendError> {
-        if self.is_current(id) { self.state.may_send() } else { Err(SendError::Complete) }
-    }
-
-    /// The state behind an event of the application, which is not taken yet.
-    fn after(&self, event: Event) -> Result<State, SendError> {
-        self.state.on(event).map(|(state, _)| state)
-    }
-
-    fn send_start(&mut self, status: u16, headers: &[Pair<'_>], trailers: bool) -> Result<(), SendError> {
-        let is_tunnel = self.reader.current().is_some_and(Request::is_connect) && (200..=299).contains(&status);
-        if status == 101 || is_tunnel {
-            return self.send_switch(status, headers);
-        }
-        let after = self.after(Event::ResponseStart)?;
-        let is_last = self.writer.hold_head(status, headers, trailers, &self.config, self.date)?;
-        self.state = after;
-        if is_last {
-            self.happened(Event::LastRequest, CloseReason::LastRequest);
-        }
-        Ok(())
-    }
-
-    /// "A 101 for a protocol that the request offered (no body, 1.1), or a 2xx to an enabled CONNECT, completes its
-    /// exchange at `ResponseStart`."
-    fn send_switch(&mut self, status: u16, headers: &[Pair<'_>]) -> Result<(), SendError> {
-        let after = self.after(Event::Switch)?;
-        let found = response::check(headers)?;
-        let protocol = if status == 101 {
-            let named = found.upgrade.single(Misuse::UpgradeNotOffered)?.unwrap_or_default();
-            let mut offered = self.reader.current().into_iter().flat_map(Request::upgrades);
-            if !offered.any(|protocol| protocol.eq_ignore_ascii_case(named)) {
-                return Err(Misuse::UpgradeNotOffered.into());
-            }
-            Bytes::copy_from_slice(named)
-        } else {
-            // What is left of its content would be taken for the tunnel's.
-            if self.reader.has_undelivered_body() {
-                return Err(Misuse::TunnelBeforeBodyEnd.into());
-            }
-            Bytes::new()
-        };
-        self.writer.write_switch(status, headers, found, &self.config, self.date);
-        self.protocol = protocol;
-        self.state = after;
-        self.close_reason = Some(CloseReason::Switched);
-        Ok(())
-    }
-
-    fn send_body(&mut self, content: Content, more_body: bool) -> Result<(), SendError> {
-        let completes = !more_body && !self.writer.has_declared_trailers();
-        let event = match (more_body, completes) {
-            (true, _) => Event::ResponseBody,
-            (false, true) => Event::ResponseEnd,
-            (false, false) => Event::ResponseBodyEnd,
-        };
-        self.after(event)?;
-        let checked = self.writer.check_body(&content, !more_body)?;
-        if completes {
-            self.settle_early_response();
-        }
-        if self.state.writing == Writing::Held {
-            self.writer.release_head(self.state.next != Next::Request);
-        }
-        self.writer.write_body(content, checked, completes);
-        self.happened(event, CloseReason::LastRequest);
-        Ok(())
-    }
-
-    fn send_trailers(&mut self, headers: &[Pair<'_>], more_trailers: bool) -> Result<(), SendError> {
-        let event = if more_trailers { Event::ResponseTrailers } else { Event::ResponseTrailersEnd };
-        match self.after(event) {
-            Err(SendError::Misuse(Misuse::BodyNotEnded)) if !self.writer.has_declared_trailers() => {
-                return Err(Misuse::TrailersNotDeclared.into());
-            }
-            answer => answer?,
-        };
-        response::check_trailers(headers)?;
-        if !more_trailers {
-            self.settle_early_response();
-        }
-        self.writer.write_trailers(headers, !more_trailers);
-        self.happened(event, CloseReason::LastRequest);
-        Ok(())
-    }
-
-    /// "on 1.1 and before the head is out it is written at once (a held head waits); else accepted and dropped".
-    fn send_interim(&mut self, status: u16, headers: &[Pair<'_>]) -> Result<(), SendError> {
-        if !(102..=199).contains(&status) {
-            return Err(Misuse::Status.into());
-        }
-        let found = response::check(headers)?;
-        match self.state.writing {
-            Writing::Head | Writing::Held => self.writer.write_interim(status, headers, found),
-            Writing::Idle | Writing::Body | Writing::Trailers | Writing::Over => {}
-        }
-        Ok(())
-    }
-
-    /// The response is about to be complete: decides, "by what was declared and by bytes in stream order, never by what
-    /// happens to be buffered", whether the connection can outlive a request that was not received to its end.
-    fn settle_early_response(&mut self) {
-        if self.reader.has_undelivered_body()
-            && (self.config.early_response == EarlyResponse::Close
-                // The client may send the content that it was not asked for, or the next request: nobody can tell.
-                || self.reader.continue_is_due()
-                || !self.reader.may_drain(&self.config))
-        {
-            self.happened(Event::LastRequest, CloseReason::EarlyResponse);
-        }
-    }
-
     /// Takes a transition that cannot be refused, or was found legal before. `reason` is why the connection ends, if this
     /// is what ends it.
     fn happened(&mut self, event: Event, reason: CloseReason) {

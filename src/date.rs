@@ -21,10 +21,10 @@ impl Date {
     pub fn from_unix(seconds: u64) -> Self {
         let seconds = seconds.min(LAST_SECOND_OF_9999);
         let (days, second) = (seconds / SECONDS_A_DAY, seconds % SECONDS_A_DAY);
-        let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][usize::try_from(days % 7).unwrap_or(0)];
         let (year, month, day) = civil(days);
-        let names = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-        let month = names.get(usize::try_from(month).unwrap_or(0)).copied().unwrap_or_default();
+        let weekday = name(&["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"], days % 7);
+        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let month = name(&months, month);
 
         let mut text = *b"???, ?? ??? ???? ??:??:?? GMT";
         let digits = |number: u64| {
@@ -78,6 +78,10 @@ impl core::fmt::Debug for Date {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "Date({})", self.as_str())
     }
+}
+
+fn name(names: &[&'static str], index: u64) -> &'static str {
+    usize::try_from(index).ok().and_then(|index| names.get(index)).copied().unwrap_or_default()
 }
 
 /// Year, month (from 0) and day (from 1) of a day since 1970-01-01, by counting: years of the Gregorian calendar have

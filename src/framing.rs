@@ -2,7 +2,7 @@
 
 use crate::config::MAX_LENGTH;
 use crate::error::{Limit, ProtocolError};
-use crate::head::Version;
+use crate::request::Version;
 use crate::syntax;
 
 /// How a request's body is delimited. There is no "until the connection closes": "If this is a request message and none

@@ -4,311 +4,15 @@
 //! repaired". Deviations: HTTP/1.2 to 1.9 are refused (RFC 9110 §2.5 would have them processed as 1.1); at most one
 //! blank line comes before a request (RFC 9112 §2.2 says "at least one").
 
-use alloc::borrow::Cow;
-use alloc::string::String;
-use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::fmt;
-
-use bytes::Buf as _;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 
 use crate::config::Config;
 use crate::error::{Limit, ProtocolError};
 use crate::framing::{self, Lines, RequestBody};
 use crate::headers::{Headers, LineScan, ScanFault, Span};
+use crate::incoming::Incoming;
+use crate::request::{Facts, Request, RequestLine, Target, TargetForm, Version};
 use crate::syntax;
-
-/// The version of a request.
-///
-/// # Examples
-/// ```
-/// assert_eq!(sansgi::Version::Http11.as_str(), "1.1");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Version {
-    /// HTTP/1.0
-    Http10,
-    /// HTTP/1.1
-    #[default]
-    Http11,
-}
-
-impl Version {
-    /// As ASGI's `http_version` has it.
-    ///
-    /// # Examples
-    /// ```
-    /// assert_eq!(sansgi::Version::Http10.as_str(), "1.0");
-    /// ```
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Http10 => "1.0",
-            Self::Http11 => "1.1",
-        }
-    }
-}
-
-/// The form of a request target (RFC 9112 §3.2).
-///
-/// # Examples
-/// ```
-/// # use sansgi::{Action, Config, Connection, Instant};
-/// use sansgi::TargetForm;
-/// # let mut conn = Connection::new(Config::default());
-/// conn.handle_bytes(b"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n");
-/// let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { unreachable!() };
-/// assert_eq!(request.target_form(), TargetForm::Asterisk);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum TargetForm {
-    /// `/path?query`
-    #[default]
-    Origin,
-    /// `http://authority/path?query`, as to a proxy.
-    Absolute,
-    /// `host:port`, with CONNECT.
-    Authority,
-    /// `*`, with OPTIONS.
-    Asterisk,
-}
-
-/// A request's head. Cloning it costs a reference count.
-///
-/// The scheme, the client's and the server's address and the root path of ASGI's scope are the driver's to know.
-///
-/// # Examples
-/// ```
-/// # use sansgi::{Action, Config, Connection, Instant, Version};
-/// let mut conn = Connection::new(Config::default());
-/// conn.handle_bytes(b"POST /a%20b?x=1 HTTP/1.1\r\nHost: example.org\r\nContent-Length: 5\r\n\r\n");
-/// let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { unreachable!() };
-/// assert_eq!(request.method(), "POST");
-/// assert_eq!(request.target(), b"/a%20b?x=1");
-/// assert_eq!(request.raw_path(), b"/a%20b");
-/// assert_eq!(request.path(), "/a b");
-/// assert_eq!(request.query(), b"x=1");
-/// assert_eq!(request.authority(), b"example.org");
-/// assert_eq!(request.version(), Version::Http11);
-/// assert_eq!(request.content_length(), Some(5));
-/// assert!(request.has_body());
-/// ```
-#[derive(Clone)]
-pub struct Request(Arc<Head>);
-
-struct Head {
-    headers: Headers,
-    line: RequestLine,
-    facts: Facts,
-}
-
-/// The parts of a request line, as positions in the head.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct RequestLine {
-    method: Span,
-    target: Span,
-    parts: Target,
-    version: Version,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Target {
-    form: TargetForm,
-    authority: Span,
-    path: Span,
-    query: Span,
-}
-
-/// What the fields say to the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Facts {
-    body: RequestBody,
-    /// Whether a `content-length` says so.
-    has_length: bool,
-    persistent: bool,
-    expects_continue: bool,
-    takes_trailers: bool,
-    upgrades: bool,
-}
-
-impl Request {
-    /// The method, as it came: "get" is not "GET" (RFC 9110 §9.1).
-    pub fn method(&self) -> &str {
-        core::str::from_utf8(self.part(self.0.line.method)).unwrap_or_default()
-    }
-
-    /// The whole request target, as it came.
-    pub fn target(&self) -> &[u8] {
-        self.part(self.0.line.target)
-    }
-
-    /// The form of the target.
-    pub fn target_form(&self) -> TargetForm {
-        self.0.line.parts.form
-    }
-
-    /// The path, as it came: nothing is decoded. `*` in asterisk-form, empty with CONNECT. In absolute-form `/` stands
-    /// for an empty path, and `*` for an OPTIONS with neither path nor query (RFC 9112 §3.2.4).
-    pub fn raw_path(&self) -> &[u8] {
-        let parts = self.0.line.parts;
-        match parts.form {
-            TargetForm::Absolute if parts.path.is_empty() => {
-                if self.method() == "OPTIONS" && parts.query.is_empty() {
-                    b"*"
-                } else {
-                    b"/"
-                }
-            }
-            TargetForm::Origin | TargetForm::Absolute | TargetForm::Authority | TargetForm::Asterisk => {
-                self.part(parts.path)
-            }
-        }
-    }
-
-    /// The path, decoded by [`decode_path`].
-    pub fn path(&self) -> String {
-        decode_path(self.raw_path())
-    }
-
-    /// The query, without its `?`; none and an empty one are the same.
-    pub fn query(&self) -> &[u8] {
-        self.part(self.0.line.parts.query)
-    }
-
-    /// The authority of the target URI (RFC 9112 §3.3): from the target, or else from Host; empty if there is none.
-    pub fn authority(&self) -> &[u8] {
-        match self.0.line.parts.form {
-            TargetForm::Authority | TargetForm::Absolute => self.part(self.0.line.parts.authority),
-            TargetForm::Origin | TargetForm::Asterisk => self.0.headers.get("host").unwrap_or_default(),
-        }
-    }
-
-    /// The version.
-    pub fn version(&self) -> Version {
-        self.0.line.version
-    }
-
-    /// The fields. In absolute-form Host is the target's authority (RFC 9112 §3.2.2).
-    pub fn headers(&self) -> &Headers {
-        &self.0.headers
-    }
-
-    /// The declared length of the content, in bytes; `None` if it is chunked, or if there is no `content-length`.
-    pub fn content_length(&self) -> Option<u64> {
-        match self.0.facts.body {
-            RequestBody::Length(length) => self.0.facts.has_length.then_some(length),
-            RequestBody::Chunked => None,
-        }
-    }
-
-    /// Whether content is to come. A declared length of 0 is none.
-    pub fn has_body(&self) -> bool {
-        self.0.facts.body != RequestBody::Length(0)
-    }
-
-    /// The protocols that a 101 may switch to: those of `upgrade`, if the request has `connection: upgrade`, is
-    /// HTTP/1.1 and has no body (RFC 9110 §7.8), but for `h2c` (RFC 9113 §3.1 has deprecated it).
-    ///
-    /// # Examples
-    /// ```
-    /// # use sansgi::{Action, Config, Connection, Instant};
-    /// # let mut conn = Connection::new(Config::default());
-    /// conn.handle_bytes(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: h2c, websocket\r\n\r\n");
-    /// let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { unreachable!() };
-    /// assert_eq!(request.upgrades().collect::<Vec<_>>(), [b"websocket"]);
-    /// ```
-    pub fn upgrades(&self) -> impl Iterator<Item = &[u8]> {
-        let offered = self.0.facts.upgrades.then(|| self.0.headers.get_all("upgrade").flat_map(syntax::members));
-        offered.into_iter().flatten().filter(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"))
-    }
-
-    pub(crate) fn body(&self) -> RequestBody {
-        self.0.facts.body
-    }
-
-    pub(crate) fn is_head(&self) -> bool {
-        self.part(self.0.line.method) == b"HEAD"
-    }
-
-    pub(crate) fn is_connect(&self) -> bool {
-        self.0.line.parts.form == TargetForm::Authority
-    }
-
-    /// Whether the client would keep the connection (RFC 9112 §9.3).
-    pub(crate) fn is_persistent(&self) -> bool {
-        self.0.facts.persistent
-    }
-
-    pub(crate) fn expects_continue(&self) -> bool {
-        self.0.facts.expects_continue
-    }
-
-    /// `te: trailers` (RFC 9110 §10.1.4).
-    pub(crate) fn takes_trailers(&self) -> bool {
-        self.0.facts.takes_trailers
-    }
-
-    /// Whether `connection` names this option or field.
-    pub(crate) fn has_connection_option(&self, option: &str) -> bool {
-        let mut options = self.0.headers.get_all("connection").flat_map(syntax::members);
-        options.any(|member| member.eq_ignore_ascii_case(option.as_bytes()))
-    }
-
-    fn part(&self, span: Span) -> &[u8] {
-        span.of(self.0.headers.raw())
-    }
-}
-
-/// Equal heads, byte for byte.
-impl PartialEq for Request {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.headers.raw() == other.0.headers.raw()
-    }
-}
-
-impl Eq for Request {}
-
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
-            .field("method", &self.method())
-            .field("target", &format_args!("{}", self.target().escape_ascii()))
-            .field("version", &self.version())
-            .field("headers", self.headers())
-            .field("body", &self.0.facts.body)
-            .finish()
-    }
-}
-
-/// A path as ASGI's `path` has it: `%` and two hexadecimal digits become a byte, then the whole is read as UTF-8, with
-/// U+FFFD for what is none. Both steps lose something: `%2F` becomes a `/`, `%00` a NUL, and two raw paths may become
-/// one. A `%` without two digits stays. Decide on the raw path where that matters.
-///
-/// # Examples
-/// ```
-/// assert_eq!(sansgi::decode_path(b"/caf%C3%A9/100%"), "/café/100%");
-/// assert_eq!(sansgi::decode_path(b"/%ff"), "/\u{fffd}");
-/// ```
-pub fn decode_path(raw_path: &[u8]) -> String {
-    let mut decoded = Vec::with_capacity(raw_path.len());
-    let mut rest = raw_path;
-    while let [byte, tail @ ..] = rest {
-        let escaped = match rest {
-            [b'%', high, low, tail @ ..] => {
-                let digits = syntax::hex_digit(*high).zip(syntax::hex_digit(*low));
-                digits.map(|(high, low)| (high << 4 | low, tail))
-            }
-            _ => None,
-        };
-        let (byte, tail) = escaped.unwrap_or((*byte, tail));
-        decoded.push(byte);
-        rest = tail;
-    }
-    match String::from_utf8_lossy(&decoded) {
-        Cow::Borrowed(text) => text.into(),
-        Cow::Owned(text) => text,
-    }
-}
 
 /// Reads a head as it arrives, each byte once, and judges it where the stream says so, not where a read ended: "each
 /// check has one verdict point in the stream".
@@ -338,17 +42,19 @@ impl HeadParser {
         self.stage != Stage::Before
     }
 
-    /// Takes a whole head off the buffer, if there is one.
-    pub(crate) fn step(&mut self, buffer: &mut BytesMut, config: &Config) -> Result<Option<Request>, ProtocolError> {
+    /// Takes a whole head off what came, if there is one.
+    pub(crate) fn step(&mut self, incoming: &mut Incoming, config: &Config) -> Result<Option<Request>, ProtocolError> {
         loop {
             // "A head is counted from its first byte, a skipped blank line included."
             let limit = config.limits.head_bytes.saturating_sub(self.blank);
             match &mut self.stage {
-                Stage::Before => match self.skip_blank_line(buffer, config)? {
-                    true => self.stage = Stage::Line(LineParser::default()),
-                    false => return Ok(None),
-                },
-                Stage::Line(parser) => match parser.step(buffer, limit, config)? {
+                Stage::Before => {
+                    if !self.skip_blank_line(incoming, config)? {
+                        return Ok(None);
+                    }
+                    self.stage = Stage::Line(LineParser::default());
+                }
+                Stage::Line(parser) => match parser.step(&incoming.bytes, limit, config)? {
                     Some((line, end)) => {
                         self.line = line;
                         self.stage = Stage::Fields { start: end, scan: LineScan::at(end) };
@@ -356,23 +62,23 @@ impl HeadParser {
                     None => return Ok(None),
                 },
                 Stage::Fields { start, scan } => {
-                    let end = scan.end(buffer, limit).map_err(|fault| match fault {
+                    let end = scan.end(&incoming.bytes, limit).map_err(|fault| match fault {
                         ScanFault::BareLineFeed => ProtocolError::BareLineFeed,
                         ScanFault::TooLong => head_too_long(config),
                     })?;
                     let Some(end) = end else { return Ok(None) };
                     let (start, lines, line) = (*start, scan.lines, self.line);
                     *self = Self::default();
-                    let raw = buffer.split_to(end.min(buffer.len())).freeze();
-                    return request(raw, start, lines, line, config).map(Some);
+                    return request(incoming.take(end), start, lines, line, config).map(Some);
                 }
             }
         }
     }
 
     /// True when the first byte of a request line is there.
-    fn skip_blank_line(&mut self, buffer: &mut BytesMut, config: &Config) -> Result<bool, ProtocolError> {
+    fn skip_blank_line(&mut self, incoming: &mut Incoming, config: &Config) -> Result<bool, ProtocolError> {
         loop {
+            let buffer = &mut incoming.bytes;
             let mut bytes = buffer.iter().take(config.limits.head_bytes.saturating_sub(self.blank));
             let Some(&first) = bytes.next() else {
                 return if buffer.is_empty() { Ok(false) } else { Err(head_too_long(config)) };
@@ -562,7 +268,7 @@ fn request(
         // (RFC 9112 §3.2.2).
         headers.replace_host(line.parts.authority);
     }
-    Ok(Request(Arc::new(Head { headers, line, facts })))
+    Ok(Request::new(headers, line, facts))
 }
 
 fn facts(headers: &Headers, line: RequestLine, config: &Config) -> Result<Facts, ProtocolError> {

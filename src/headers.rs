@@ -108,6 +108,9 @@ impl<'a> Field<'a> {
 }
 
 impl Headers {
+    /// Memory that a field takes beside its own bytes.
+    pub(crate) const BYTES_A_FIELD: usize = size_of::<Place>();
+
     /// How many fields there are.
     pub fn len(&self) -> usize {
         self.fields.len()
@@ -145,12 +148,11 @@ impl Headers {
         // Most heads have few fields, and the parser's table for a hundred of them costs more than the parsing.
         let mut few = [httparse::EMPTY_HEADER; 16];
         let mut many;
-        let table = match few.get_mut(..lines) {
-            Some(table) => table,
-            None => {
-                many = vec![httparse::EMPTY_HEADER; lines];
-                &mut many[..]
-            }
+        let table = if let Some(table) = few.get_mut(..lines) {
+            table
+        } else {
+            many = vec![httparse::EMPTY_HEADER; lines];
+            &mut many[..]
         };
         let block = raw.get(start..)?;
         let Ok(httparse::Status::Complete((parsed, found))) = httparse::parse_headers(block, table) else {
@@ -264,12 +266,11 @@ impl LineScan {
             let line_feed = self.examined.saturating_add(at);
             let line = allowed.get(self.line_start..line_feed).unwrap_or_default();
             match line {
-                // "A recipient MUST NOT treat a bare LF as a line terminator" is what we make of RFC 9112 §2.2's MAY: a
-                // peer that does not would see another head here.
-                [] => return Err(ScanFault::BareLineFeed),
                 [b'\r'] => return Ok(line_feed.checked_add(1)),
                 [.., b'\r'] => {}
-                [.., _] => return Err(ScanFault::BareLineFeed),
+                // "a recipient MAY recognize a single LF as a line terminator" (RFC 9112 §2.2): we may not, since where
+                // one peer does and the other does not they see two different heads.
+                [] | [.., _] => return Err(ScanFault::BareLineFeed),
             }
             self.lines = self.lines.saturating_add(1);
             self.examined = line_feed.saturating_add(1);

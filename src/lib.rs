@@ -6,6 +6,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod action;
 mod body;
 mod chunked;
 mod config;
@@ -19,20 +20,22 @@ mod headers;
 mod incoming;
 mod outgoing;
 mod reader;
+mod request;
 mod response;
 mod state;
 mod syntax;
 mod time;
 mod writer;
 
+pub use action::{Action, Wait};
 pub use config::{Config, ConfigBuilder, ConfigError, EarlyResponse, HalfClose, Limits, Timeouts};
-pub use connection::{Action, Connection, Wait};
+pub use connection::Connection;
 pub use date::Date;
 pub use error::{CloseReason, Limit, Misuse, ProtocolError, SendError};
 pub use exchange::{Exchange, ExchangeId, ReceiveEvent, SendEvent};
-pub use head::{Request, TargetForm, Version, decode_path};
 pub use headers::{Field, Headers};
 pub use outgoing::Chunks;
+pub use request::{Request, TargetForm, Version, decode_path};
 pub use state::Outcome;
 #[cfg(feature = "std")]
 pub use time::Clock;

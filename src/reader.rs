@@ -7,9 +7,10 @@ use crate::body::{BodyDecoder, Piece};
 use crate::config::Config;
 use crate::error::{Limit, ProtocolError};
 use crate::framing::RequestBody;
-use crate::head::{HeadParser, Request};
+use crate::head::HeadParser;
 use crate::headers::Headers;
 use crate::incoming::Incoming;
+use crate::request::Request;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
@@ -66,7 +67,7 @@ impl Reader {
 
     /// The next request, if its head is here.
     pub(crate) fn request(&mut self, config: &Config) -> Result<Option<Request>, ProtocolError> {
-        let request = self.head.step(&mut self.incoming.bytes, config)?;
+        let request = self.head.step(&mut self.incoming, config)?;
         if let Some(request) = &request {
             self.request = Some(request.clone());
             self.decoder = BodyDecoder::new(request.body());
@@ -78,6 +79,13 @@ impl Reader {
             self.progressed = false;
         }
         Ok(request)
+    }
+
+    /// An idle connection holds nothing of its last request.
+    pub(crate) fn release(&mut self) {
+        self.incoming.clear();
+        self.request = None;
+        self.trailers = None;
     }
 
     /// The request of the current exchange, or of the last one.

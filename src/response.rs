@@ -13,11 +13,14 @@ pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
 
 /// What an application's headers say to the connection.
 #[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts of one head, not phases of anything")]
 pub(crate) struct Found<'a> {
     pub(crate) content_length: Option<u64>,
     pub(crate) close: bool,
     pub(crate) upgrade: Lines<'a>,
-    has_date: bool,
+    /// `connection` names `upgrade`.
+    pub(crate) names_upgrade: bool,
+    pub(crate) has_date: bool,
     /// There are headers that the connection writes itself.
     has_ours: bool,
     /// `connection` names something besides `close` and `keep-alive`.
@@ -63,6 +66,7 @@ pub(crate) fn check<'a>(headers: &[Pair<'a>]) -> Result<Found<'a>, Misuse> {
                         return Err(Misuse::Connection);
                     }
                     found.close |= option.eq_ignore_ascii_case(b"close");
+                    found.names_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
                     found.has_options |= !is_kept_alive_or_closed(option);
                 }
                 found.has_ours = true;
@@ -130,11 +134,6 @@ pub(crate) fn write_fields(headers: &[Pair<'_>], found: Found<'_>, into: &mut By
             write_field(name, value, into);
         }
     }
-}
-
-/// Whether the application has sent a date, which then stands.
-pub(crate) fn has_date(found: Found<'_>) -> bool {
-    found.has_date
 }
 
 /// The options of all the application's `connection` lines, in one line that is left open for ours: true if it is.

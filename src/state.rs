@@ -246,13 +246,12 @@ impl State {
     /// The one rule that looks at both halves.
     fn settle(&mut self) {
         match self.writing {
-            Writing::Head | Writing::Held | Writing::Body | Writing::Trailers => {}
             // "the last request of a connection": nothing behind it will be answered, so nothing is read into it.
             Writing::Idle | Writing::Over if self.next != Next::Request => self.reading = Reading::Closed,
             // "A server MUST read the entire request message body or close the connection" (RFC 9112 §9.3): only behind
             // its end does the next request begin.
             Writing::Idle if self.reading == Reading::Ended => self.reading = Reading::Idle,
-            Writing::Idle | Writing::Over => {}
+            Writing::Idle | Writing::Over | Writing::Head | Writing::Held | Writing::Body | Writing::Trailers => {}
         }
     }
 
@@ -292,15 +291,14 @@ impl State {
 
     fn eof(&mut self) {
         match self.reading {
-            // Between requests, or inside a head: there is nobody to answer.
-            Reading::Idle | Reading::Head => self.finish_by(Next::Close),
+            // Between requests, inside a head, or in what nobody will see: there is nobody to answer.
+            Reading::Idle | Reading::Head | Reading::Draining => self.finish_by(Next::Close),
             // "a message … is incomplete" (RFC 9112 §8): never the end of a body, and nobody waits for the answer.
             Reading::Body | Reading::Wanted => match self.writing {
                 Writing::Head | Writing::Held => self.over(Outcome::ClientLeft, Next::Close),
                 Writing::Body | Writing::Trailers => self.over(Outcome::ClientLeft, Next::Reset),
                 Writing::Idle | Writing::Over => {}
             },
-            Reading::Draining => self.finish_by(Next::Close),
             // The request is whole: its response is still taken and written.
             Reading::Ended => {
                 if self.in_flight() {
@@ -565,12 +563,10 @@ impl State {
         }
         match self.next {
             Next::Request | Next::Lingering | Next::Switched => Tell::Nothing,
-            Next::Closed => Tell::Close { reset: false },
-            Next::ClosedByReset => Tell::Close { reset: true },
             Next::Linger | Next::Close | Next::Reset | Next::Switch if unwritten => Tell::Nothing,
             Next::Linger => Tell::Shutdown,
-            Next::Close => Tell::Close { reset: false },
-            Next::Reset => Tell::Close { reset: true },
+            Next::Close | Next::Closed => Tell::Close { reset: false },
+            Next::Reset | Next::ClosedByReset => Tell::Close { reset: true },
             Next::Switch => Tell::Switch,
         }
     }

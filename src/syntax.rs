@@ -149,8 +149,10 @@ impl Digits {
 /// line feeds once, before anything else looks at it.
 #[inline]
 pub(crate) fn find_line_feed(bytes: &[u8]) -> Option<usize> {
+    #[allow(clippy::needless_bitwise_bool, reason = "a lazy `||` would look at the bytes one by one")]
+    let has_none = |block: &&[u8; 16]| !block.iter().fold(false, |any, &byte| any | (byte == b'\n'));
     let (blocks, _) = bytes.as_chunks::<16>();
-    let clean = blocks.iter().take_while(|block| !block.iter().fold(false, |any, &byte| any | (byte == b'\n'))).count();
+    let clean = blocks.iter().take_while(has_none).count();
     let skipped = clean.saturating_mul(16);
     let rest = bytes.get(skipped..)?;
     rest.iter().position(|&byte| byte == b'\n').and_then(|at| at.checked_add(skipped))
@@ -163,11 +165,11 @@ pub(crate) fn is_authority(bytes: &[u8]) -> bool {
 
 /// `uri-host ":" port` (RFC 9112 §3.2.3), neither of them empty.
 pub(crate) fn is_authority_with_port(bytes: &[u8]) -> bool {
-    split_authority(bytes).is_some_and(|port| port.is_some_and(|port| !port.is_empty()))
+    split_authority(bytes).is_some_and(|port| !port.is_empty())
 }
 
-/// The port, if the authority is one.
-fn split_authority(bytes: &[u8]) -> Option<Option<&[u8]>> {
+/// The port, empty if there is none, of what is an authority.
+fn split_authority(bytes: &[u8]) -> Option<&[u8]> {
     let end = match bytes.first()? {
         b'[' => bytes.iter().position(|&byte| byte == b']')?.checked_add(1)?,
         _ => bytes.iter().position(|&byte| byte == b':').unwrap_or(bytes.len()),
@@ -178,15 +180,12 @@ fn split_authority(bytes: &[u8]) -> Option<Option<&[u8]>> {
         _ => is_reg_name(host),
     };
     let port = match rest {
-        [] => None,
-        [b':', port @ ..] => {
-            let in_range = port.is_empty() || port.len() <= 5 && decimal(port).is_some_and(|port| port <= 65535);
-            in_range.then_some(())?;
-            Some(port)
-        }
+        [] => rest,
+        [b':', port @ ..] => port,
         _ => return None,
     };
-    valid.then_some(port)
+    let in_range = port.is_empty() || port.len() <= 5 && decimal(port).is_some_and(|port| port <= 65535);
+    (valid && in_range).then_some(port)
 }
 
 /// `reg-name`, which covers `IPv4address` (RFC 3986 §3.2.2), but not empty: "a sender MUST NOT generate an 'http' URI

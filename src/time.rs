@@ -87,7 +87,7 @@ impl Clock {
 
     /// A point of the standard library's clock on this one; what was before this clock's zero becomes zero.
     pub fn at(&self, time: std::time::Instant) -> Instant {
-        Instant::ZERO + time.saturating_duration_since(self.start)
+        Instant::ZERO.add(time.saturating_duration_since(self.start))
     }
 
     /// A point of this clock on the standard library's, to sleep until a deadline.
@@ -135,7 +135,7 @@ impl Timer {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Marks {
     now: Instant,
-    marks: [Option<Instant>; Timer::ALL.len()],
+    since: [Option<Instant>; Timer::ALL.len()],
     /// How long this body was waited for, in all.
     body_wait: Duration,
 }
@@ -162,7 +162,7 @@ impl Marks {
 
     /// Takes which waits are on.
     pub(crate) fn turn(&mut self, phase: impl Fn(Timer) -> Phase) {
-        for (timer, mark) in Timer::ALL.into_iter().zip(&mut self.marks) {
+        for (timer, mark) in Timer::ALL.into_iter().zip(&mut self.since) {
             *mark = match phase(timer) {
                 Phase::Off => None,
                 Phase::On => Some(mark.unwrap_or(self.now)),
@@ -194,7 +194,7 @@ impl Marks {
     }
 
     fn mark(&self, timer: Timer) -> Option<Instant> {
-        Timer::ALL.into_iter().zip(self.marks).find_map(|(each, mark)| if each == timer { mark } else { None })
+        Timer::ALL.into_iter().zip(self.since).find_map(|(each, mark)| if each == timer { mark } else { None })
     }
 
     fn deadline_of(&self, timer: Timer, timeouts: &Timeouts, body_bytes: u64) -> Option<Instant> {

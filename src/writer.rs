@@ -8,8 +8,8 @@ use crate::config::Config;
 use crate::date::Date;
 use crate::error::Misuse;
 use crate::framing::{self, ResponseBody};
-use crate::head::{Request, Version};
 use crate::outgoing::Outgoing;
+use crate::request::{Request, Version};
 use crate::response::{self, Found, Pair};
 use crate::syntax::Digits;
 
@@ -117,17 +117,12 @@ impl Writer {
         if status == 101 {
             // "A server that generates a 101 response … MUST send a Connection header field" with `upgrade`: RFC 9110
             // §7.8. The application may have sent it itself.
-            if !self.has_upgrade_option(headers) {
+            if !found.names_upgrade {
                 self.held.extend_from_slice(if self.line_is_open { b", upgrade" } else { b"connection: upgrade" });
                 self.line_is_open = true;
             }
         }
         self.finish_head();
-    }
-
-    fn has_upgrade_option(&self, headers: &[Pair<'_>]) -> bool {
-        let lines = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"connection"));
-        lines.flat_map(|(_, value)| crate::syntax::members(value)).any(|option| option.eq_ignore_ascii_case(b"upgrade"))
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of a head, passed once")]
@@ -151,7 +146,8 @@ impl Writer {
         if body == ResponseBody::Chunked {
             response::write_field(b"transfer-encoding", b"chunked", head);
         }
-        if let Some(date) = date.filter(|_| !response::has_date(found)) {
+        // A date of the application's stands.
+        if let Some(date) = date.filter(|_| !found.has_date) {
             response::write_field(b"date", date.as_bytes(), head);
         }
         for (name, value) in &config.default_headers {

@@ -1,0 +1,72 @@
+//! What a driver is told.
+
+use bytes::Bytes;
+
+use crate::exchange::ExchangeId;
+use crate::request::Request;
+use crate::time::Instant;
+
+/// What the driver does next.
+///
+/// # Examples
+/// ```
+/// use sansgi::{Action, Config, Connection, Instant};
+/// let mut conn = Connection::new(Config::default());
+/// let Action::Wait(wait) = conn.next_action(Instant::ZERO) else { unreachable!() };
+/// assert!(wait.read && !wait.write);
+/// assert_eq!(wait.deadline, Some(Instant::from_nanos(75_000_000_000))); // idle
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an action is told to be acted on; some are told once"]
+#[non_exhaustive]
+pub enum Action {
+    /// A request head arrived: run the application. Told once; exactly one `Disconnect` of the same id follows.
+    Start(ExchangeId, Request),
+    /// The exchange is over: nothing of it will be taken or given any more, so release what it holds. Told once. An
+    /// application that still runs is not wrong: its `receive` answers `Disconnect`.
+    Disconnect(ExchangeId),
+    /// All before it is written: move these bytes by yourself, and report them with [`Connection::handle_written`](crate::Connection::handle_written). Told
+    /// until done. Where the socket has no room, sleep as in `Wait`.
+    Transfer {
+        /// From [`SendEvent::ResponsePart`](crate::SendEvent::ResponsePart).
+        token: u64,
+        /// Bytes that are left of it.
+        remaining: u64,
+        /// What to wait for besides; `write` is true.
+        wait: Wait,
+    },
+    /// The connection was handed over: the socket is yours, with the bytes that were already read. Told once; nothing
+    /// follows.
+    Switch {
+        /// The value of the response's `upgrade`; empty for CONNECT.
+        protocol: Bytes,
+        /// Bytes behind the request: the next protocol's first.
+        leftover: Bytes,
+    },
+    /// Shut the sending half of the socket down. Told once; lingering follows.
+    Shutdown,
+    /// Close the socket. Nothing follows, ever.
+    Close {
+        /// A response was cut: reset the connection if you can, so that its client cannot take it for whole.
+        reset: bool,
+    },
+    /// Sleep until one of these. None of them: it is the application that is waited for.
+    Wait(Wait),
+}
+
+/// What to sleep for.
+///
+/// # Examples
+/// ```
+/// use sansgi::Wait;
+/// assert_eq!(Wait::default(), Wait { read: false, write: false, deadline: None });
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wait {
+    /// Bytes, or the end of the stream, to read.
+    pub read: bool,
+    /// Room to write what [`Connection::outgoing`](crate::Connection::outgoing) gives.
+    pub write: bool,
+    /// Ask again then. Always later than the `now` of the question.
+    pub deadline: Option<Instant>,
+}

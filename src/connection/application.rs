@@ -1,0 +1,207 @@
+//! The application's half of the connection: what [`Exchange`](crate::Exchange) hands over.
+
+use core::task::Poll;
+
+use bytes::Bytes;
+
+use super::Connection;
+use crate::config::EarlyResponse;
+use crate::error::{CloseReason, Misuse, SendError};
+use crate::exchange::{ExchangeId, ReceiveEvent, SendEvent};
+use crate::headers::Headers;
+use crate::reader::Part;
+use crate::request::Request;
+use crate::response::{self, Pair};
+use crate::state::{Event, Next, Outcome, Reading, State, Writing};
+use crate::writer::Content;
+
+impl Connection {
+    pub(crate) fn receive(&mut self, id: ExchangeId) -> Poll<ReceiveEvent> {
+        if self.is_current(id) && self.state.in_flight() {
+            // An end of the stream that was told since the last question counts already.
+            let request = self.interpret();
+            debug_assert!(request.is_none(), "no request begins while another is in flight");
+        }
+        if self.outcome(id).is_some() {
+            return Poll::Ready(ReceiveEvent::Disconnect);
+        }
+        match self.state.reading {
+            Reading::Body | Reading::Wanted => {}
+            Reading::Idle | Reading::Head | Reading::Draining | Reading::Ended | Reading::Closed => {
+                return Poll::Pending;
+            }
+        }
+        // "the first one sends the 100 Continue that is due": "A server … MUST NOT send a 100 response if it has already
+        // sent a final status code" (RFC 9110 §10.1.1). A held head waits behind it.
+        if self.reader.continue_is_due() && matches!(self.state.writing, Writing::Head | Writing::Held) {
+            self.reader.take_continue();
+            self.writer.write_interim(100, &[], response::Found::default());
+        }
+        match self.reader.part(&self.config) {
+            Ok(Part::Content { bytes, last }) => {
+                self.happened(if last { Event::BodyEnded } else { Event::BodyArrived }, CloseReason::LastRequest);
+                Poll::Ready(ReceiveEvent::Request { body: bytes, more_body: !last })
+            }
+            Ok(Part::Nothing) => {
+                self.happened(Event::Receive, CloseReason::LastRequest);
+                Poll::Pending
+            }
+            Err(error) => {
+                self.break_off(error, Event::Fault);
+                Poll::Ready(ReceiveEvent::Disconnect)
+            }
+        }
+    }
+
+    pub(crate) fn ready(&mut self, id: ExchangeId) -> Poll<Result<(), SendError>> {
+        match self.may_send(id) {
+            Ok(()) if self.is_above_high_water() => Poll::Pending,
+            answer => Poll::Ready(answer),
+        }
+    }
+
+    pub(crate) fn send(&mut self, id: ExchangeId, event: SendEvent<'_>) -> Result<(), SendError> {
+        self.may_send(id)?;
+        match event {
+            SendEvent::ResponseStart { status, headers, trailers } => self.send_start(status, headers, trailers),
+            SendEvent::ResponseBody { body, more_body } => self.send_body(Content::Bytes(body), more_body),
+            SendEvent::ResponsePart { token, len, more_body } => {
+                self.send_body(Content::Part { token, length: len }, more_body)
+            }
+            SendEvent::ResponseTrailers { headers, more_trailers } => self.send_trailers(headers, more_trailers),
+            SendEvent::Informational { status, headers } => self.send_interim(status, headers),
+        }
+    }
+
+    pub(crate) fn trailers(&self, id: ExchangeId) -> Option<&Headers> {
+        if self.is_current(id) { self.reader.trailers() } else { None }
+    }
+
+    pub(crate) fn outcome(&self, id: ExchangeId) -> Option<Outcome> {
+        if self.is_current(id) { self.state.outcome } else { Some(Outcome::Complete) }
+    }
+
+    pub(crate) fn end(&mut self, id: ExchangeId) -> Outcome {
+        if self.is_current(id) {
+            self.happened(Event::ApplicationEnd, CloseReason::ApplicationFailed);
+        }
+        self.outcome(id).unwrap_or(Outcome::Complete)
+    }
+
+    /// "An id outlives its exchange harmlessly."
+    fn is_current(&self, id: ExchangeId) -> bool {
+        id == self.id && id.0 > 0
+    }
+
+    fn may_send(&self, id: ExchangeId) -> Result<(), SendError> {
+        if self.is_current(id) { self.state.may_send() } else { Err(SendError::Complete) }
+    }
+
+    /// The state behind an event of the application, which is not taken yet.
+    fn after(&self, event: Event) -> Result<State, SendError> {
+        self.state.on(event).map(|(state, _)| state)
+    }
+
+    fn send_start(&mut self, status: u16, headers: &[Pair<'_>], trailers: bool) -> Result<(), SendError> {
+        let is_tunnel = self.reader.current().is_some_and(Request::is_connect) && (200..=299).contains(&status);
+        if status == 101 || is_tunnel {
+            return self.send_switch(status, headers);
+        }
+        let after = self.after(Event::ResponseStart)?;
+        let is_last = self.writer.hold_head(status, headers, trailers, &self.config, self.date)?;
+        self.state = after;
+        if is_last {
+            self.happened(Event::LastRequest, CloseReason::LastRequest);
+        }
+        Ok(())
+    }
+
+    /// "A 101 for a protocol that the request offered (no body, 1.1), or a 2xx to an enabled CONNECT, completes its
+    /// exchange at `ResponseStart`."
+    fn send_switch(&mut self, status: u16, headers: &[Pair<'_>]) -> Result<(), SendError> {
+        let after = self.after(Event::Switch)?;
+        let found = response::check(headers)?;
+        let protocol = if status == 101 {
+            let named = found.upgrade.single(Misuse::UpgradeNotOffered)?.unwrap_or_default();
+            let mut offered = self.reader.current().into_iter().flat_map(Request::upgrades);
+            if !offered.any(|protocol| protocol.eq_ignore_ascii_case(named)) {
+                return Err(Misuse::UpgradeNotOffered.into());
+            }
+            Bytes::copy_from_slice(named)
+        } else {
+            // What is left of its content would be taken for the tunnel's.
+            if self.reader.has_undelivered_body() {
+                return Err(Misuse::TunnelBeforeBodyEnd.into());
+            }
+            Bytes::new()
+        };
+        self.writer.write_switch(status, headers, found, &self.config, self.date);
+        self.protocol = protocol;
+        self.state = after;
+        self.close_reason = Some(CloseReason::Switched);
+        Ok(())
+    }
+
+    fn send_body(&mut self, content: Content, more_body: bool) -> Result<(), SendError> {
+        let completes = !more_body && !self.writer.has_declared_trailers();
+        let event = match (more_body, completes) {
+            (true, _) => Event::ResponseBody,
+            (false, true) => Event::ResponseEnd,
+            (false, false) => Event::ResponseBodyEnd,
+        };
+        self.after(event)?;
+        let checked = self.writer.check_body(&content, !more_body)?;
+        if completes {
+            self.settle_early_response();
+        }
+        if self.state.writing == Writing::Held {
+            self.writer.release_head(self.state.next != Next::Request);
+        }
+        self.writer.write_body(content, checked, completes);
+        self.happened(event, CloseReason::LastRequest);
+        Ok(())
+    }
+
+    fn send_trailers(&mut self, headers: &[Pair<'_>], more_trailers: bool) -> Result<(), SendError> {
+        let event = if more_trailers { Event::ResponseTrailers } else { Event::ResponseTrailersEnd };
+        match self.after(event) {
+            Err(SendError::Misuse(Misuse::BodyNotEnded)) if !self.writer.has_declared_trailers() => {
+                return Err(Misuse::TrailersNotDeclared.into());
+            }
+            answer => answer?,
+        };
+        response::check_trailers(headers)?;
+        if !more_trailers {
+            self.settle_early_response();
+        }
+        self.writer.write_trailers(headers, !more_trailers);
+        self.happened(event, CloseReason::LastRequest);
+        Ok(())
+    }
+
+    /// "on 1.1 and before the head is out it is written at once (a held head waits); else accepted and dropped".
+    fn send_interim(&mut self, status: u16, headers: &[Pair<'_>]) -> Result<(), SendError> {
+        if !(102..=199).contains(&status) {
+            return Err(Misuse::Status.into());
+        }
+        let found = response::check(headers)?;
+        match self.state.writing {
+            Writing::Head | Writing::Held => self.writer.write_interim(status, headers, found),
+            Writing::Idle | Writing::Body | Writing::Trailers | Writing::Over => {}
+        }
+        Ok(())
+    }
+
+    /// The response is about to be complete: decides, "by what was declared and by bytes in stream order, never by what
+    /// happens to be buffered", whether the connection can outlive a request that was not received to its end.
+    fn settle_early_response(&mut self) {
+        if self.reader.has_undelivered_body()
+            && (self.config.early_response == EarlyResponse::Close
+                // The client may send the content that it was not asked for, or the next request: nobody can tell.
+                || self.reader.continue_is_due()
+                || !self.reader.may_drain(&self.config))
+        {
+            self.happened(Event::LastRequest, CloseReason::EarlyResponse);
+        }
+    }
+}

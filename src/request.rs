@@ -1,0 +1,307 @@
+//! A request's head as the application sees it.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::framing::RequestBody;
+use crate::headers::{Headers, Span};
+use crate::syntax;
+
+/// The version of a request.
+///
+/// # Examples
+/// ```
+/// assert_eq!(sansgi::Version::Http11.as_str(), "1.1");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    #[default]
+    Http11,
+}
+
+impl Version {
+    /// As ASGI's `http_version` has it.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(sansgi::Version::Http10.as_str(), "1.0");
+    /// ```
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http11 => "1.1",
+        }
+    }
+}
+
+/// The form of a request target (RFC 9112 §3.2).
+///
+/// # Examples
+/// ```
+/// # use sansgi::{Action, Config, Connection, Instant};
+/// use sansgi::TargetForm;
+/// # let mut conn = Connection::new(Config::default());
+/// conn.handle_bytes(b"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n");
+/// let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { unreachable!() };
+/// assert_eq!(request.target_form(), TargetForm::Asterisk);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum TargetForm {
+    /// `/path?query`
+    #[default]
+    Origin,
+    /// `http://authority/path?query`, as to a proxy.
+    Absolute,
+    /// `host:port`, with CONNECT.
+    Authority,
+    /// `*`, with OPTIONS.
+    Asterisk,
+}
+
+/// A request's head. Cloning it costs a reference count.
+///
+/// The scheme, the client's and the server's address and the root path of ASGI's scope are the driver's to know.
+///
+/// # Examples
+/// ```
+/// # use sansgi::{Action, Config, Connection, Instant, Version};
+/// let mut conn = Connection::new(Config::default());
+/// conn.handle_bytes(b"POST /a%20b?x=1 HTTP/1.1\r\nHost: example.org\r\nContent-Length: 5\r\n\r\n");
+/// let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { unreachable!() };
+/// assert_eq!(request.method(), "POST");
+/// assert_eq!(request.target(), b"/a%20b?x=1");
+/// assert_eq!(request.raw_path(), b"/a%20b");
+/// assert_eq!(request.path(), "/a b");
+/// assert_eq!(request.query(), b"x=1");
+/// assert_eq!(request.authority(), b"example.org");
+/// assert_eq!(request.version(), Version::Http11);
+/// assert_eq!(request.content_length(), Some(5));
+/// assert!(request.has_body());
+/// ```
+#[derive(Clone)]
+pub struct Request(Arc<Head>);
+
+struct Head {
+    headers: Headers,
+    line: RequestLine,
+    facts: Facts,
+}
+
+/// The parts of a request line, as positions in the head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RequestLine {
+    pub(crate) method: Span,
+    pub(crate) target: Span,
+    pub(crate) parts: Target,
+    pub(crate) version: Version,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) form: TargetForm,
+    pub(crate) authority: Span,
+    pub(crate) path: Span,
+    pub(crate) query: Span,
+}
+
+/// What the fields say to the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts of one head, not phases of anything")]
+pub(crate) struct Facts {
+    pub(crate) body: RequestBody,
+    /// Whether a `content-length` says so.
+    pub(crate) has_length: bool,
+    pub(crate) persistent: bool,
+    pub(crate) expects_continue: bool,
+    pub(crate) takes_trailers: bool,
+    pub(crate) upgrades: bool,
+}
+
+impl Request {
+    pub(crate) fn new(headers: Headers, line: RequestLine, facts: Facts) -> Self {
+        Self(Arc::new(Head { headers, line, facts }))
+    }
+
+    /// The method, as it came: "get" is not "GET" (RFC 9110 §9.1).
+    pub fn method(&self) -> &str {
+        core::str::from_utf8(self.part(self.0.line.method)).unwrap_or_default()
+    }
+
+    /// The whole request target, as it came.
+    pub fn target(&self) -> &[u8] {
+        self.part(self.0.line.target)
+    }
+
+    /// The form of the target.
+    pub fn target_form(&self) -> TargetForm {
+        self.0.line.parts.form
+    }
+
+    /// The path, as it came: nothing is decoded. `*` in asterisk-form, empty with CONNECT. In absolute-form `/` stands
+    /// for an empty path, and `*` for an OPTIONS with neither path nor query (RFC 9112 §3.2.4).
+    pub fn raw_path(&self) -> &[u8] {
+        let parts = self.0.line.parts;
+        match parts.form {
+            TargetForm::Absolute if parts.path.is_empty() => {
+                if self.method() == "OPTIONS" && parts.query.is_empty() {
+                    b"*"
+                } else {
+                    b"/"
+                }
+            }
+            TargetForm::Origin | TargetForm::Absolute | TargetForm::Authority | TargetForm::Asterisk => {
+                self.part(parts.path)
+            }
+        }
+    }
+
+    /// The path, decoded by [`decode_path`].
+    pub fn path(&self) -> String {
+        decode_path(self.raw_path())
+    }
+
+    /// The query, without its `?`; none and an empty one are the same.
+    pub fn query(&self) -> &[u8] {
+        self.part(self.0.line.parts.query)
+    }
+
+    /// The authority of the target URI (RFC 9112 §3.3): from the target, or else from Host; empty if there is none.
+    pub fn authority(&self) -> &[u8] {
+        match self.0.line.parts.form {
+            TargetForm::Authority | TargetForm::Absolute => self.part(self.0.line.parts.authority),
+            TargetForm::Origin | TargetForm::Asterisk => self.0.headers.get("host").unwrap_or_default(),
+        }
+    }
+
+    /// The version.
+    pub fn version(&self) -> Version {
+        self.0.line.version
+    }
+
+    /// The fields. In absolute-form Host is the target's authority (RFC 9112 §3.2.2).
+    pub fn headers(&self) -> &Headers {
+        &self.0.headers
+    }
+
+    /// The declared length of the content, in bytes; `None` if it is chunked, or if there is no `content-length`.
+    pub fn content_length(&self) -> Option<u64> {
+        match self.0.facts.body {
+            RequestBody::Length(length) => self.0.facts.has_length.then_some(length),
+            RequestBody::Chunked => None,
+        }
+    }
+
+    /// Whether content is to come. A declared length of 0 is none.
+    pub fn has_body(&self) -> bool {
+        self.0.facts.body != RequestBody::Length(0)
+    }
+
+    /// The protocols that a 101 may switch to: those of `upgrade`, if the request has `connection: upgrade`, is
+    /// HTTP/1.1 and has no body (RFC 9110 §7.8), but for `h2c` (RFC 9113 §3.1 has deprecated it).
+    ///
+    /// # Examples
+    /// ```
+    /// # use sansgi::{Action, Config, Connection, Instant};
+    /// # let mut conn = Connection::new(Config::default());
+    /// conn.handle_bytes(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: h2c, websocket\r\n\r\n");
+    /// let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { unreachable!() };
+    /// assert_eq!(request.upgrades().collect::<Vec<_>>(), [b"websocket"]);
+    /// ```
+    pub fn upgrades(&self) -> impl Iterator<Item = &[u8]> {
+        let offered = self.0.facts.upgrades.then(|| self.0.headers.get_all("upgrade").flat_map(syntax::members));
+        offered.into_iter().flatten().filter(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"))
+    }
+
+    pub(crate) fn body(&self) -> RequestBody {
+        self.0.facts.body
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        self.part(self.0.line.method) == b"HEAD"
+    }
+
+    pub(crate) fn is_connect(&self) -> bool {
+        self.0.line.parts.form == TargetForm::Authority
+    }
+
+    /// Whether the client would keep the connection (RFC 9112 §9.3).
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.0.facts.persistent
+    }
+
+    pub(crate) fn expects_continue(&self) -> bool {
+        self.0.facts.expects_continue
+    }
+
+    /// `te: trailers` (RFC 9110 §10.1.4).
+    pub(crate) fn takes_trailers(&self) -> bool {
+        self.0.facts.takes_trailers
+    }
+
+    /// Whether `connection` names this option or field.
+    pub(crate) fn has_connection_option(&self, option: &str) -> bool {
+        let mut options = self.0.headers.get_all("connection").flat_map(syntax::members);
+        options.any(|member| member.eq_ignore_ascii_case(option.as_bytes()))
+    }
+
+    fn part(&self, span: Span) -> &[u8] {
+        span.of(self.0.headers.raw())
+    }
+}
+
+/// Equal heads, byte for byte.
+impl PartialEq for Request {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.headers.raw() == other.0.headers.raw()
+    }
+}
+
+impl Eq for Request {}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method())
+            .field("target", &format_args!("{}", self.target().escape_ascii()))
+            .field("version", &self.version())
+            .field("headers", self.headers())
+            .field("body", &self.0.facts.body)
+            .finish()
+    }
+}
+
+/// A path as ASGI's `path` has it: `%` and two hexadecimal digits become a byte, then the whole is read as UTF-8, with
+/// U+FFFD for what is none. Both steps lose something: `%2F` becomes a `/`, `%00` a NUL, and two raw paths may become
+/// one. A `%` without two digits stays. Decide on the raw path where that matters.
+///
+/// # Examples
+/// ```
+/// assert_eq!(sansgi::decode_path(b"/caf%C3%A9/100%"), "/café/100%");
+/// assert_eq!(sansgi::decode_path(b"/%ff"), "/\u{fffd}");
+/// ```
+pub fn decode_path(raw_path: &[u8]) -> String {
+    let mut decoded = Vec::with_capacity(raw_path.len());
+    let mut rest = raw_path;
+    while let [byte, tail @ ..] = rest {
+        let escaped = match rest {
+            [b'%', high, low, tail @ ..] => {
+                let digits = syntax::hex_digit(*high).zip(syntax::hex_digit(*low));
+                digits.map(|(high, low)| (high << 4 | low, tail))
+            }
+            _ => None,
+        };
+        let (byte, tail) = escaped.unwrap_or((*byte, tail));
+        decoded.push(byte);
+        rest = tail;
+    }
+    match String::from_utf8_lossy(&decoded) {
+        Cow::Borrowed(text) => text.into(),
+        Cow::Owned(text) => text,
+    }
+}
