@@ -1,5 +1,7 @@
 //! The application's half: ASGI's events, and the handle through which they pass.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use core::fmt;
 use core::task::Poll;
 

@@ -24,6 +24,8 @@
 //!              └─► Switch ──────────────────────────► Switched
 //! ```
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use crate::error::{Misuse, SendError};
 
 /// What we still expect from the peer.
@@ -568,6 +570,168 @@ impl State {
             Next::Close | Next::Closed => Tell::Close { reset: false },
             Next::Reset | Next::ClosedByReset => Tell::Close { reset: true },
             Next::Switch => Tell::Switch,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! All pairs of a reachable state and an event, against a table that was read by people: each state (reading,
+    //! writing, outcome, next) with the events that change it or are refused.
+
+    use alloc::collections::BTreeSet;
+    use alloc::format;
+    use alloc::string::String;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    const EVENTS: [Event; 25] = [
+        Event::HeadBegan,
+        Event::Requested,
+        Event::BodyArrived,
+        Event::BodyEnded,
+        Event::Eof,
+        Event::Fault,
+        Event::ReadTimeout,
+        Event::IdleTimeout,
+        Event::WriteTimeout,
+        Event::LingerTimeout,
+        Event::ShutdownTimeout,
+        Event::Lost,
+        Event::LastRequest,
+        Event::Shutdown,
+        Event::DisconnectTold,
+        Event::EndTold,
+        Event::Receive,
+        Event::ResponseStart,
+        Event::ResponseBody,
+        Event::ResponseBodyEnd,
+        Event::ResponseTrailers,
+        Event::ResponseTrailersEnd,
+        Event::ResponseEnd,
+        Event::Switch,
+        Event::ApplicationEnd,
+    ];
+
+    fn name(state: State) -> String {
+        let State { reading, writing, outcome, next } = state;
+        let outcome = outcome.map_or_else(|| "-".into(), |outcome| format!("{outcome:?}"));
+        format!("{reading:?} {writing:?} {outcome} {next:?}")
+    }
+
+    /// Whether the connection lets this happen: it tells an end only when the state says so, and the peer's events come
+    /// in the phases that interpret them.
+    fn can_happen(state: State, event: Event) -> bool {
+        match event {
+            Event::DisconnectTold => state.tell(false) == Tell::Disconnect,
+            Event::EndTold => !matches!(state.tell(false), Tell::Nothing | Tell::Disconnect),
+            Event::LingerTimeout => state.next == Next::Lingering,
+            Event::ShutdownTimeout => state.in_flight() && state.next != Next::Request,
+            Event::Eof => state.next != Next::Switch,
+            _ => true,
+        }
+    }
+
+    fn reachable() -> Vec<State> {
+        let mut seen = vec![State::NEW];
+        let mut names = BTreeSet::from([name(State::NEW)]);
+        let mut at = 0;
+        while let Some(&state) = seen.get(at) {
+            for event in EVENTS.into_iter().filter(|&event| can_happen(state, event)) {
+                if let Ok((after, _)) = state.on(event)
+                    && names.insert(name(after))
+                {
+                    seen.push(after);
+                }
+            }
+            at += 1;
+        }
+        seen
+    }
+
+    #[test]
+    fn every_transition_is_in_the_table() {
+        let mut table = String::new();
+        for state in reachable() {
+            table += &format!("{}\n", name(state));
+            let mut refusals: Vec<(SendError, String)> = Vec::new();
+            for event in EVENTS.into_iter().filter(|&event| can_happen(state, event)) {
+                match state.on(event) {
+                    Ok((after, effect)) if after != state || effect != Effect::Nothing => {
+                        let effect = if effect == Effect::Answer { ", error response" } else { "" };
+                        table += &format!("    {event:?}: {}{effect}\n", name(after));
+                    }
+                    Ok(_) => {}
+                    Err(error) => match refusals.iter_mut().find(|(known, _)| *known == error) {
+                        Some((_, events)) => *events += &format!(", {event:?}"),
+                        None => refusals.push((error, format!("{event:?}"))),
+                    },
+                }
+            }
+            for (error, events) in refusals {
+                table += &format!("    {events}: {error:?}\n");
+            }
+        }
+        if std::env::var_os("SANSGI_BLESS").is_some() {
+            std::fs::write("src/state.table", &table).unwrap();
+        }
+        assert!(
+            table == include_str!("state.table"),
+            "a transition changed: run with SANSGI_BLESS=1 and read the diff"
+        );
+    }
+
+    #[test]
+    fn what_holds_in_every_state() {
+        for state in reachable() {
+            let name = name(state);
+            // "no Option `that is set by then`": an exchange is over when and only when there is a reason.
+            if state.in_flight() {
+                assert!(matches!(state.outcome, None | Some(Outcome::HalfClosed)), "{name}");
+            }
+            if state.writing == Writing::Over {
+                assert!(!matches!(state.outcome, None | Some(Outcome::HalfClosed)), "{name}");
+            }
+            // Nothing is read into a connection that ends.
+            if !state.in_flight() && state.next != Next::Request {
+                assert_eq!(state.reading, Reading::Closed, "{name}");
+            }
+            // A connection that is kept expects something, or owes it.
+            if state.next == Next::Request {
+                assert_ne!(state.reading, Reading::Closed, "{name}");
+            }
+            // A `receive` waits only in an exchange.
+            if state.reading == Reading::Wanted {
+                assert!(state.in_flight(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_is_the_end() {
+        let ended = |next| matches!(next, Next::Closed | Next::ClosedByReset | Next::Switched);
+        for state in reachable().into_iter().filter(|state| ended(state.next)) {
+            for event in EVENTS {
+                if let Ok((after, effect)) = state.on(event) {
+                    assert_eq!((after.next, effect), (state.next, Effect::Nothing), "{} {event:?}", name(state));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_response_that_was_begun_and_not_completed_is_cut() {
+        for state in reachable().into_iter().filter(|state| matches!(state.writing, Writing::Body | Writing::Trailers))
+        {
+            for event in EVENTS {
+                let Ok((after, effect)) = state.on(event) else { continue };
+                if after.writing == Writing::Over && after.outcome != Some(Outcome::Complete) {
+                    let next = if event == Event::Lost { Next::Close } else { Next::Reset };
+                    assert_eq!((after.next, effect), (next, Effect::Nothing), "{} {event:?}", name(state));
+                }
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Time as the driver tells it, and which phase has which deadline.
 
-use core::ops::Add;
+use core::ops::{Add, AddAssign};
 use core::time::Duration;
 
 use crate::config::Timeouts;
@@ -55,6 +55,13 @@ impl Add<Duration> for Instant {
 
     fn add(self, duration: Duration) -> Self {
         self.checked_add(duration).unwrap_or(Self(u64::MAX))
+    }
+}
+
+/// Saturates at the scale's end.
+impl AddAssign<Duration> for Instant {
+    fn add_assign(&mut self, duration: Duration) {
+        *self = self.add(duration);
     }
 }
 
