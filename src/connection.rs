@@ -59,6 +59,17 @@ pub struct Connection {
     was_written: bool,
 }
 
+/// All that a call can change for those who wait.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    state: State,
+    id: ExchangeId,
+    unread_bytes: usize,
+    has_ended: bool,
+    unwritten_bytes: u64,
+}
+
 /// What the world did.
 impl Connection {
     /// A new connection, of which no byte has come.
@@ -206,6 +217,18 @@ impl Connection {
     /// ```
     pub fn set_date(&mut self, date: Date) {
         self.date = Some(date);
+    }
+
+    /// How it stands, for those who wake tasks.
+    #[cfg(feature = "std")]
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp {
+            state: self.state,
+            id: self.id,
+            unread_bytes: self.reader.incoming.bytes.len(),
+            has_ended: self.reader.incoming.ended,
+            unwritten_bytes: self.writer.outgoing.unwritten(),
+        }
     }
 
     /// Whether what came is kept.

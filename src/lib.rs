@@ -19,6 +19,8 @@ extern crate std;
 
 mod action;
 mod body;
+#[cfg(feature = "std")]
+mod channel;
 mod chunked;
 mod config;
 mod connection;
@@ -39,6 +41,8 @@ mod time;
 mod writer;
 
 pub use action::{Action, Wait};
+#[cfg(feature = "std")]
+pub use channel::{Channel, ConnectionGuard, Driver, EndOnDrop};
 pub use config::{Config, ConfigBuilder, ConfigError, EarlyResponse, HalfClose, Limits, Timeouts};
 pub use connection::Connection;
 pub use date::Date;
