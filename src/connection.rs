@@ -16,7 +16,7 @@ use crate::outgoing::Chunks;
 use crate::reader::{Drained, Reader};
 use crate::request::Request;
 use crate::state::{Effect, Event, Next, Reading, State, Tell};
-use crate::time::{Instant, Marks, Phase, Timer};
+use crate::time::{Awaited, Instant, Overdue, Turn, Waits};
 use crate::writer::Writer;
 
 /// One HTTP/1.1 server connection: bytes and application events in, actions out. It does no I/O.
@@ -44,7 +44,7 @@ pub struct Connection {
     state: State,
     reader: Reader,
     writer: Writer,
-    marks: Marks,
+    waits: Waits,
     date: Option<Date>,
     /// Of the current exchange, or of the last one; 0 before the first.
     id: ExchangeId,
@@ -87,7 +87,7 @@ impl Connection {
             state: State::NEW,
             reader: Reader::new(),
             writer: Writer::new(),
-            marks: Marks::default(),
+            waits: Waits::default(),
             date: None,
             id: ExchangeId(0),
             protocol: Bytes::new(),
@@ -248,20 +248,20 @@ impl Connection {
     /// # Examples
     /// See [`Action`].
     pub fn next_action(&mut self, now: Instant) -> Action {
-        self.marks.advance(now);
+        self.waits.advance(now);
         loop {
-            // These have nothing to do with what came and is not interpreted yet.
             self.turn();
-            if let Some(timer @ (Timer::Write | Timer::Linger | Timer::LingerQuiet | Timer::Shutdown)) = self.due() {
-                self.expire(timer);
+            if let Some(overdue) = self.waits.overdue_before_reading(&self.config.timeouts, self.reader.content_bytes())
+            {
+                self.expire(overdue);
                 continue;
             }
             if let Some(request) = self.interpret() {
                 return self.start(request);
             }
             self.turn();
-            if let Some(timer) = self.due() {
-                self.expire(timer);
+            if let Some(overdue) = self.waits.overdue(&self.config.timeouts, self.reader.content_bytes()) {
+                self.expire(overdue);
                 continue;
             }
             return self.tell();
@@ -399,7 +399,7 @@ impl Connection {
         self.id = ExchangeId(self.id.0.saturating_add(1));
         self.happened(Event::Requested, CloseReason::LastRequest);
         self.writer.begin(&request);
-        self.marks.body_begins();
+        self.waits.body_begins();
         if !request.is_persistent() || self.id.0 >= self.config.limits.requests {
             self.happened(Event::LastRequest, CloseReason::LastRequest);
         }
@@ -431,7 +431,7 @@ impl Connection {
                 let wait = Wait {
                     read: self.wants_to_read(),
                     write: self.outgoing().next().is_some(),
-                    deadline: self.marks.deadline(&self.config.timeouts, self.reader.content_bytes()),
+                    deadline: self.waits.deadline(&self.config.timeouts, self.reader.content_bytes()),
                 };
                 match self.writer.outgoing.part() {
                     Some((token, remaining)) => {
@@ -474,51 +474,45 @@ impl Connection {
 impl Connection {
     /// Takes note of which waits are on at this point in time.
     fn turn(&mut self) {
-        let state = self.state;
         let unwritten = self.writer.outgoing.unwritten() > 0;
-        let ended = matches!(state.next, Next::Closed | Next::ClosedByReset | Next::Switched);
-        let body_progress = self.reader.take_progress();
+        let awaited = match self.state.next {
+            Next::Closed | Next::ClosedByReset | Next::Switched => Awaited::Nothing,
+            Next::Lingering => Awaited::Close,
+            Next::Request | Next::Linger | Next::Close | Next::Reset | Next::Switch => match self.state.reading {
+                Reading::Idle if !unwritten => Awaited::Request,
+                Reading::Head => Awaited::Head,
+                Reading::Wanted | Reading::Draining => Awaited::Body,
+                Reading::Idle | Reading::Body | Reading::Ended | Reading::Closed => Awaited::Nothing,
+            },
+        };
+        let body_has_come = self.reader.take_progress();
         let was_read = core::mem::take(&mut self.was_read);
-        let was_written = core::mem::take(&mut self.was_written);
-        let is_shutting_down = self.is_shutting_down;
-        self.marks.turn(|timer| {
-            let (on, renewed) = match timer {
-                Timer::Idle => (state.reading == Reading::Idle && !unwritten, false),
-                // "Bytes do not extend it."
-                Timer::Head => (state.reading == Reading::Head, false),
-                Timer::Body => (matches!(state.reading, Reading::Wanted | Reading::Draining), body_progress),
-                Timer::Write => (unwritten, was_written),
-                Timer::LingerQuiet => (state.next == Next::Lingering, was_read),
-                Timer::Linger => (state.next == Next::Lingering, false),
-                Timer::Shutdown => (is_shutting_down && state.in_flight(), false),
-            };
-            match (on && !ended, renewed) {
-                (false, _) => Phase::Off,
-                (true, false) => Phase::On,
-                (true, true) => Phase::Renewed,
-            }
+        self.waits.turn(Turn {
+            awaited,
+            has_come: if awaited == Awaited::Close { was_read } else { body_has_come },
+            unwritten,
+            was_written: core::mem::take(&mut self.was_written),
+            shutting_down: self.is_shutting_down && self.state.in_flight(),
         });
     }
 
-    fn due(&self) -> Option<Timer> {
-        self.marks.due(&self.config.timeouts, self.reader.content_bytes())
-    }
-
-    fn expire(&mut self, timer: Timer) {
-        match timer {
-            Timer::Idle => self.happened(Event::IdleTimeout, CloseReason::Idle),
-            Timer::Head => self.break_off(ProtocolError::HeadTimeout, Event::ReadTimeout),
-            Timer::Body => {
-                let too_slow = self.marks.rate_is_due(&self.config.timeouts, self.reader.content_bytes());
-                let error = if too_slow { ProtocolError::BodyRate } else { ProtocolError::BodyTimeout };
-                self.break_off(error, Event::ReadTimeout);
-            }
-            Timer::Write => {
+    fn expire(&mut self, overdue: Overdue) {
+        match overdue {
+            Overdue::Write => {
                 self.writer.outgoing.clear();
                 self.happened(Event::WriteTimeout, CloseReason::WriteTimeout);
             }
-            Timer::LingerQuiet | Timer::Linger => self.happened(Event::LingerTimeout, CloseReason::LastRequest),
-            Timer::Shutdown => self.happened(Event::ShutdownTimeout, CloseReason::ShutdownTimeout),
+            Overdue::Shutdown => self.happened(Event::ShutdownTimeout, CloseReason::ShutdownTimeout),
+            Overdue::Peer(Awaited::Request) => self.happened(Event::IdleTimeout, CloseReason::Idle),
+            Overdue::Peer(Awaited::Head) => self.break_off(ProtocolError::HeadTimeout, Event::ReadTimeout),
+            Overdue::Peer(Awaited::Body) => {
+                let too_slow = self.waits.rate_is_overdue(&self.config.timeouts, self.reader.content_bytes());
+                let error = if too_slow { ProtocolError::BodyRate } else { ProtocolError::BodyTimeout };
+                self.break_off(error, Event::ReadTimeout);
+            }
+            Overdue::Peer(Awaited::Close | Awaited::Nothing) => {
+                self.happened(Event::LingerTimeout, CloseReason::LastRequest);
+            }
         }
     }
 

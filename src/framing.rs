@@ -13,6 +13,13 @@ pub(crate) enum RequestBody {
     Chunked,
 }
 
+impl Default for RequestBody {
+    /// None.
+    fn default() -> Self {
+        Self::Length(0)
+    }
+}
+
 /// The lines of a field that may come once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Lines<'a> {

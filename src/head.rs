@@ -42,8 +42,13 @@ impl HeadParser {
         self.stage != Stage::Before
     }
 
-    /// Takes a whole head off what came, if there is one.
-    pub(crate) fn step(&mut self, incoming: &mut Incoming, config: &Config) -> Result<Option<Request>, ProtocolError> {
+    /// Takes a whole head off what came, if there is one; `spare` is an old one whose memory may be used again.
+    pub(crate) fn step(
+        &mut self,
+        incoming: &mut Incoming,
+        config: &Config,
+        spare: &mut Option<Request>,
+    ) -> Result<Option<Request>, ProtocolError> {
         loop {
             // "A head is counted from its first byte, a skipped blank line included."
             let limit = config.limits.head_bytes.saturating_sub(self.blank);
@@ -69,7 +74,9 @@ impl HeadParser {
                     let Some(end) = end else { return Ok(None) };
                     let (start, lines, line) = (*start, scan.lines, self.line);
                     *self = Self::default();
-                    return request(incoming.take(end), start, lines, line, config).map(Some);
+                    let raw = incoming.take(end);
+                    let judge = |headers: &mut Headers| judge_fields(headers, raw, start, lines, line, config);
+                    return Request::new(line, spare.take(), judge).map(Some);
                 }
             }
         }
@@ -250,25 +257,28 @@ fn path_and_query(bytes: &[u8], start: usize) -> Option<(Span, Span)> {
 /// Judges the fields, "at the head's end", in this order: "number of field lines, well-formed or not (431), field
 /// grammar (400), Host, Connection, Content-Length, Transfer-Encoding, both together, coding (501), body limit (413),
 /// Expect (417)".
-fn request(
+fn judge_fields(
+    headers: &mut Headers,
     raw: Bytes,
-    fields_at: usize,
+    start: usize,
     lines: usize,
     line: RequestLine,
     config: &Config,
-) -> Result<Request, ProtocolError> {
+) -> Result<Facts, ProtocolError> {
     if lines > config.limits.fields {
         return Err(ProtocolError::exceeded(Limit::Fields, config.limits.fields));
     }
-    let mut headers = Headers::parse(raw, fields_at, lines).ok_or(ProtocolError::Field)?;
-    let facts = facts(&headers, line, config)?;
+    if !headers.parse(raw, start, lines) {
+        return Err(ProtocolError::Field);
+    }
+    let facts = facts(headers, line, config)?;
     if line.parts.form == TargetForm::Absolute {
         // "When an origin server receives a request with an absolute-form of request-target, the origin server MUST
         // ignore the received Host header field (if any) and instead use the host information of the request-target"
         // (RFC 9112 §3.2.2).
         headers.replace_host(line.parts.authority);
     }
-    Ok(Request::new(headers, line, facts))
+    Ok(facts)
 }
 
 fn facts(headers: &Headers, line: RequestLine, config: &Config) -> Result<Facts, ProtocolError> {
@@ -276,7 +286,7 @@ fn facts(headers: &Headers, line: RequestLine, config: &Config) -> Result<Facts,
     let [mut host, mut content_length, mut transfer_encoding, mut expect] = [Lines::default(); 4];
     let (mut close, mut keep_alive, mut upgrade, mut options_are_tokens) = (false, false, false, true);
     let (mut has_upgrade, mut takes_trailers) = (false, false);
-    for field in headers.iter() {
+    for field in headers {
         let value = field.value();
         match field.name() {
             "host" => host.add(value),

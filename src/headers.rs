@@ -34,13 +34,21 @@ pub struct Headers {
     fields: Vec<Place>,
 }
 
-/// Where a field is: positions in [`Headers::raw`] and, of the lower-case name, in [`Headers::names`].
+/// Where a field is in [`Headers::raw`]. Its name in lower case is as long, and in [`Headers::names`] follows that of the
+/// field before it.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    /// Empty for a field that was put in by the connection: it has no name as sent.
     name: Span,
-    lower: Span,
     value: Span,
+}
+
+impl Place {
+    /// The name of a field that was put in by the connection: there is none as sent.
+    const INSERTED: Span = Span { start: u32::MAX, end: u32::MAX };
+
+    fn name_len(self) -> usize {
+        if self.name == Self::INSERTED { "host".len() } else { self.name.range().len() }
+    }
 }
 
 /// A range of a head, whose length is limited to 32 bits when the configuration is built.
@@ -122,12 +130,8 @@ impl Headers {
     }
 
     /// All fields, in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Field<'_>> + DoubleEndedIterator {
-        self.fields.iter().map(|place| {
-            let name = self.names.get(place.lower.range()).unwrap_or_default();
-            let name_as_sent = if place.name.is_empty() { name.as_bytes() } else { place.name.of(&self.raw) };
-            Field { name, name_as_sent, value: place.value.of(&self.raw) }
-        })
+    pub fn iter(&self) -> Fields<'_> {
+        Fields { raw: &self.raw, names: &self.names, places: self.fields.iter() }
     }
 
     /// The value of the first field of this name, in any case.
@@ -140,11 +144,11 @@ impl Headers {
         self.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 
-    /// Parses the field lines of `raw` from `start` to its end, the empty line included. `None` if one is malformed.
+    /// Parses the field lines of `raw` from `start` to its end, the empty line included. False if one is malformed.
     ///
     /// The lines were scanned before: each ends with CRLF, and the last is empty. "LF scan plus httparse equals the
     /// strict header grammar."
-    pub(crate) fn parse(raw: Bytes, start: usize, lines: usize) -> Option<Self> {
+    pub(crate) fn parse(&mut self, raw: Bytes, start: usize, lines: usize) -> bool {
         // Most heads have few fields, and the parser's table for a hundred of them costs more than the parsing.
         let mut few = [httparse::EMPTY_HEADER; 16];
         let mut many;
@@ -154,9 +158,9 @@ impl Headers {
             many = vec![httparse::EMPTY_HEADER; lines];
             &mut many[..]
         };
-        let block = raw.get(start..)?;
+        let block = raw.get(start..).unwrap_or_default();
         let Ok(httparse::Status::Complete((parsed, found))) = httparse::parse_headers(block, table) else {
-            return None;
+            return false;
         };
         debug_assert!(parsed == block.len() && found.len() == lines, "the scan and the parser see the same lines");
 
@@ -165,17 +169,29 @@ impl Headers {
             let at = part.as_ptr().addr().wrapping_sub(origin);
             Span::new(at..at.saturating_add(part.len()))
         };
-        let mut names = String::with_capacity(found.iter().map(|field| field.name.len()).sum());
-        let mut fields = Vec::with_capacity(lines);
+        self.clear();
+        self.fields.reserve_exact(lines);
+        self.names.reserve_exact(found.iter().map(|field| field.name.len()).sum());
         for field in found {
-            let at = names.len();
-            names.push_str(field.name);
-            let lower = Span::new(at..names.len());
+            self.names.push_str(field.name);
             let value = if field.value.is_empty() { Span::default() } else { span(field.value) };
-            fields.push(Place { name: span(field.name.as_bytes()), lower, value });
+            self.fields.push(Place { name: span(field.name.as_bytes()), value });
         }
-        names.make_ascii_lowercase();
-        Some(Self { raw, names, fields })
+        self.names.make_ascii_lowercase();
+        self.raw = raw;
+        true
+    }
+
+    /// Forgets the fields, and keeps the memory that they had beside their bytes.
+    pub(crate) fn clear(&mut self) {
+        self.raw = Bytes::new();
+        self.names.clear();
+        self.fields.clear();
+    }
+
+    /// Bytes of memory beside the fields' own.
+    pub(crate) fn capacity(&self) -> usize {
+        self.names.capacity().saturating_add(self.fields.capacity().saturating_mul(Self::BYTES_A_FIELD))
     }
 
     /// The bytes that all of it was parsed from.
@@ -189,16 +205,76 @@ impl Headers {
         if let Some(place) = host.and_then(|host| self.fields.get_mut(host)) {
             place.value = value;
         } else {
-            let at = self.names.len();
-            self.names.push_str("host");
-            self.fields.insert(0, Place { name: Span::default(), lower: Span::new(at..self.names.len()), value });
+            self.names.insert_str(0, "host");
+            self.fields.insert(0, Place { name: Place::INSERTED, value });
         }
     }
 
     /// Keeps the fields whose name passes.
     pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        let names = &self.names;
-        self.fields.retain(|place| keep(names.get(place.lower.range()).unwrap_or_default()));
+        let mut kept = String::new();
+        let mut names = self.iter().map(|field| field.name);
+        let kept_fields = self.fields.iter().copied().filter(|_| {
+            let name = names.next().unwrap_or_default();
+            let keeps = keep(name);
+            kept.push_str(if keeps { name } else { "" });
+            keeps
+        });
+        self.fields = kept_fields.collect();
+        self.names = kept;
+    }
+}
+
+/// The fields of [`Headers`], in order.
+///
+/// # Examples
+/// See [`Headers`].
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    raw: &'a [u8],
+    names: &'a str,
+    places: core::slice::Iter<'a, Place>,
+}
+
+impl<'a> Fields<'a> {
+    fn field(&self, place: Place, name: &'a str) -> Field<'a> {
+        let name_as_sent = if place.name == Place::INSERTED { name.as_bytes() } else { place.name.of(self.raw) };
+        Field { name, name_as_sent, value: place.value.of(self.raw) }
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        let place = *self.places.next()?;
+        let (name, names) = self.names.split_at_checked(place.name_len())?;
+        self.names = names;
+        Some(self.field(place, name))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.places.size_hint()
+    }
+}
+
+impl DoubleEndedIterator for Fields<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let place = *self.places.next_back()?;
+        let (names, name) = self.names.split_at_checked(self.names.len().checked_sub(place.name_len())?)?;
+        self.names = names;
+        Some(self.field(place, name))
+    }
+}
+
+impl ExactSizeIterator for Fields<'_> {}
+
+impl<'a> IntoIterator for &'a Headers {
+    type Item = Field<'a>;
+    type IntoIter = Fields<'a>;
+
+    fn into_iter(self) -> Fields<'a> {
+        self.iter()
     }
 }
 

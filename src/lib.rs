@@ -48,7 +48,7 @@ pub use connection::Connection;
 pub use date::Date;
 pub use error::{CloseReason, Limit, Misuse, ProtocolError, SendError};
 pub use exchange::{Exchange, ExchangeId, ReceiveEvent, SendEvent};
-pub use headers::{Field, Headers};
+pub use headers::{Field, Fields, Headers};
 pub use outgoing::Chunks;
 pub use request::{Request, TargetForm, Version, decode_path};
 pub use state::Outcome;

@@ -12,6 +12,9 @@ use crate::headers::Headers;
 use crate::incoming::Incoming;
 use crate::request::Request;
 
+/// Memory that an idle connection keeps for the fields of its next request.
+const KEPT_BYTES: usize = 512;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
     pub(crate) incoming: Incoming,
@@ -67,7 +70,7 @@ impl Reader {
 
     /// The next request, if its head is here.
     pub(crate) fn request(&mut self, config: &Config) -> Result<Option<Request>, ProtocolError> {
-        let request = self.head.step(&mut self.incoming, config)?;
+        let request = self.head.step(&mut self.incoming, config, &mut self.request)?;
         if let Some(request) = &request {
             self.request = Some(request.clone());
             self.decoder = BodyDecoder::new(request.body());
@@ -81,10 +84,10 @@ impl Reader {
         Ok(request)
     }
 
-    /// An idle connection holds nothing of its last request.
+    /// An idle connection holds nothing of its last request but a little memory for the next.
     pub(crate) fn release(&mut self) {
         self.incoming.clear();
-        self.request = None;
+        self.request = self.request.take().and_then(|request| request.emptied(KEPT_BYTES));
         self.trailers = None;
     }
 
@@ -239,7 +242,10 @@ impl Reader {
             return Err(ProtocolError::exceeded(Limit::TrailerFields, config.limits.fields));
         }
         let section = Bytes::copy_from_slice(self.incoming.bytes.get(..bytes).unwrap_or_default());
-        let mut trailers = Headers::parse(section, 0, lines).ok_or(ProtocolError::Trailer)?;
+        let mut trailers = Headers::default();
+        if !trailers.parse(section, 0, lines) {
+            return Err(ProtocolError::Trailer);
+        }
         if trailers.iter().any(|field| REFUSED_IN_TRAILERS.contains(&field.name())) {
             return Err(ProtocolError::Trailer);
         }

@@ -87,6 +87,7 @@ pub enum TargetForm {
 #[derive(Clone)]
 pub struct Request(Arc<Head>);
 
+#[derive(Clone, Default)]
 struct Head {
     headers: Headers,
     line: RequestLine,
@@ -111,7 +112,7 @@ pub(crate) struct Target {
 }
 
 /// What the fields say to the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts of one head, not phases of anything")]
 pub(crate) struct Facts {
     pub(crate) body: RequestBody,
@@ -124,8 +125,25 @@ pub(crate) struct Facts {
 }
 
 impl Request {
-    pub(crate) fn new(headers: Headers, line: RequestLine, facts: Facts) -> Self {
-        Self(Arc::new(Head { headers, line, facts }))
+    /// Reads the fields, into the memory of an old request where nobody holds that any more.
+    pub(crate) fn new<E>(
+        line: RequestLine,
+        spare: Option<Self>,
+        read: impl FnOnce(&mut Headers) -> Result<Facts, E>,
+    ) -> Result<Self, E> {
+        let unshared = spare.map(|Self(head)| head).filter(|head| Arc::strong_count(head) == 1);
+        let mut head = unshared.unwrap_or_default();
+        let place = Arc::make_mut(&mut head);
+        place.line = line;
+        place.facts = read(&mut place.headers)?;
+        Ok(Self(head))
+    }
+
+    /// Its memory without its bytes, if nobody else holds it and it is not too much.
+    pub(crate) fn emptied(mut self, most_bytes: usize) -> Option<Self> {
+        let head = Arc::get_mut(&mut self.0)?;
+        head.headers.clear();
+        (head.headers.capacity() <= most_bytes).then_some(self)
     }
 
     /// The method, as it came: "get" is not "GET" (RFC 9110 §9.1).

@@ -44,8 +44,8 @@ impl Instant {
 
     /// `None` beyond the scale's end: a deadline that never comes.
     pub(crate) fn checked_add(self, duration: Duration) -> Option<Self> {
-        let nanos = u64::try_from(duration.as_nanos()).ok()?;
-        self.0.checked_add(nanos).map(Self)
+        let seconds = duration.as_secs().checked_mul(1_000_000_000)?;
+        self.0.checked_add(seconds)?.checked_add(duration.subsec_nanos().into()).map(Self)
     }
 }
 
@@ -111,28 +111,30 @@ impl Default for Clock {
     }
 }
 
-/// What the connection may be waiting for too long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Timer {
+/// What the peer is waited for to send: one thing at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Awaited {
+    #[default]
+    Nothing,
     /// A request, while nothing is left to write.
-    Idle,
+    Request,
     /// The rest of a head.
     Head,
     /// More of a body that the application, or the drain, waits for.
     Body,
-    /// The peer to read what is unwritten.
-    Write,
-    /// The peer to close, or to send something.
-    LingerQuiet,
-    /// The peer to close.
-    Linger,
-    /// The last exchange of a connection that is shutting down.
-    Shutdown,
+    /// Its close.
+    Close,
 }
 
-impl Timer {
-    const ALL: [Self; 7] =
-        [Self::Write, Self::Shutdown, Self::Linger, Self::LingerQuiet, Self::Idle, Self::Head, Self::Body];
+/// What has lasted too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overdue {
+    /// The peer owes this.
+    Peer(Awaited),
+    /// The peer does not read what is unwritten.
+    Write,
+    /// An exchange outlasts the shutdown.
+    Shutdown,
 }
 
 /// Since when each wait lasts. A deadline is computed from these marks; nothing is armed and nothing cancelled.
@@ -140,42 +142,53 @@ impl Timer {
 /// "A phase that began since the last question begins at this one's `now`": a mark is made by the first
 /// [`turn`](Self::turn) that finds its phase, and dropped by the first that does not.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Marks {
+pub(crate) struct Waits {
     now: Instant,
-    since: [Option<Instant>; Timer::ALL.len()],
+    awaited: Awaited,
+    /// Since when it is awaited, and since when nothing of it has come.
+    awaited_since: Instant,
+    quiet_since: Instant,
+    unwritten_since: Option<Instant>,
+    shutdown_since: Option<Instant>,
     /// How long this body was waited for, in all.
     body_wait: Duration,
 }
 
-/// How a wait stands at a turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Nobody waits.
-    Off,
-    /// It goes on.
-    On,
-    /// It goes on, but what was awaited came in part, so it counts from now.
-    Renewed,
+/// What is waited for at a turn, and whether a part of it has come since the last one, so that it counts from now.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts of one moment, not phases of anything")]
+pub(crate) struct Turn {
+    pub(crate) awaited: Awaited,
+    pub(crate) has_come: bool,
+    pub(crate) unwritten: bool,
+    pub(crate) was_written: bool,
+    pub(crate) shutting_down: bool,
 }
 
-impl Marks {
+impl Waits {
     /// Takes the time. "An earlier `now` counts as the latest told."
     pub(crate) fn advance(&mut self, now: Instant) {
-        if self.mark(Timer::Body).is_some() {
+        if self.awaited == Awaited::Body {
             self.body_wait = self.body_wait.saturating_add(now.saturating_duration_since(self.now));
         }
         self.now = self.now.max(now);
     }
 
     /// Takes which waits are on.
-    pub(crate) fn turn(&mut self, phase: impl Fn(Timer) -> Phase) {
-        for (timer, mark) in Timer::ALL.into_iter().zip(&mut self.since) {
-            *mark = match phase(timer) {
-                Phase::Off => None,
-                Phase::On => Some(mark.unwrap_or(self.now)),
-                Phase::Renewed => Some(self.now),
-            };
+    pub(crate) fn turn(&mut self, turn: Turn) {
+        if self.awaited != turn.awaited {
+            self.awaited = turn.awaited;
+            self.awaited_since = self.now;
+            self.quiet_since = self.now;
         }
+        if turn.has_come {
+            self.quiet_since = self.now;
+        }
+        self.unwritten_since = match self.unwritten_since {
+            Some(since) if turn.unwritten && !turn.was_written => Some(since),
+            Some(_) | None => turn.unwritten.then_some(self.now),
+        };
+        self.shutdown_since = if turn.shutting_down { self.shutdown_since.or(Some(self.now)) } else { None };
     }
 
     /// A new body, which nobody has waited for.
@@ -183,41 +196,62 @@ impl Marks {
         self.body_wait = Duration::ZERO;
     }
 
-    /// The first wait that has lasted too long.
-    pub(crate) fn due(&self, timeouts: &Timeouts, body_bytes: u64) -> Option<Timer> {
-        Timer::ALL
-            .into_iter()
-            .find(|&timer| self.deadline_of(timer, timeouts, body_bytes).is_some_and(|deadline| deadline <= self.now))
+    /// What has lasted too long, of what has nothing to do with bytes that came and are not interpreted yet.
+    pub(crate) fn overdue_before_reading(&self, timeouts: &Timeouts, body_bytes: u64) -> Option<Overdue> {
+        if self.is_due(self.write_deadline(timeouts)) {
+            return Some(Overdue::Write);
+        }
+        if self.is_due(self.shutdown_deadline(timeouts)) {
+            return Some(Overdue::Shutdown);
+        }
+        let closes = self.awaited == Awaited::Close && self.is_due(self.peer_deadline(timeouts, body_bytes));
+        closes.then_some(Overdue::Peer(Awaited::Close))
+    }
+
+    /// What has lasted too long.
+    pub(crate) fn overdue(&self, timeouts: &Timeouts, body_bytes: u64) -> Option<Overdue> {
+        self.overdue_before_reading(timeouts, body_bytes)
+            .or_else(|| self.is_due(self.peer_deadline(timeouts, body_bytes)).then_some(Overdue::Peer(self.awaited)))
     }
 
     /// When the first of them will have.
     pub(crate) fn deadline(&self, timeouts: &Timeouts, body_bytes: u64) -> Option<Instant> {
-        Timer::ALL.into_iter().filter_map(|timer| self.deadline_of(timer, timeouts, body_bytes)).min()
+        earlier(
+            earlier(self.write_deadline(timeouts), self.shutdown_deadline(timeouts)),
+            self.peer_deadline(timeouts, body_bytes),
+        )
     }
 
     /// Whether it is the body's rate, not its silence, that is too low.
-    pub(crate) fn rate_is_due(&self, timeouts: &Timeouts, body_bytes: u64) -> bool {
-        self.rate_deadline(timeouts, body_bytes).is_some_and(|deadline| deadline <= self.now)
+    pub(crate) fn rate_is_overdue(&self, timeouts: &Timeouts, body_bytes: u64) -> bool {
+        self.is_due(self.rate_deadline(timeouts, body_bytes))
     }
 
-    fn mark(&self, timer: Timer) -> Option<Instant> {
-        Timer::ALL.into_iter().zip(self.since).find_map(|(each, mark)| if each == timer { mark } else { None })
+    fn is_due(&self, deadline: Option<Instant>) -> bool {
+        deadline.is_some_and(|deadline| deadline <= self.now)
     }
 
-    fn deadline_of(&self, timer: Timer, timeouts: &Timeouts, body_bytes: u64) -> Option<Instant> {
-        let mark = self.mark(timer)?;
-        match timer {
-            Timer::Idle => mark.checked_add(timeouts.idle),
-            Timer::Head => mark.checked_add(timeouts.head),
-            Timer::Body => {
-                let silence = mark.checked_add(timeouts.body);
-                let rate = self.rate_deadline(timeouts, body_bytes);
-                silence.into_iter().chain(rate).min()
+    fn write_deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
+        self.unwritten_since?.checked_add(timeouts.write)
+    }
+
+    fn shutdown_deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
+        self.shutdown_since?.checked_add(timeouts.shutdown)
+    }
+
+    fn peer_deadline(&self, timeouts: &Timeouts, body_bytes: u64) -> Option<Instant> {
+        match self.awaited {
+            Awaited::Nothing => None,
+            // "Bytes do not extend it", neither the one nor the other.
+            Awaited::Request => self.awaited_since.checked_add(timeouts.idle),
+            Awaited::Head => self.awaited_since.checked_add(timeouts.head),
+            Awaited::Body => {
+                earlier(self.quiet_since.checked_add(timeouts.body), self.rate_deadline(timeouts, body_bytes))
             }
-            Timer::Write => mark.checked_add(timeouts.write),
-            Timer::LingerQuiet => mark.checked_add(timeouts.linger_quiet),
-            Timer::Linger => mark.checked_add(timeouts.linger),
-            Timer::Shutdown => mark.checked_add(timeouts.shutdown),
+            Awaited::Close => earlier(
+                self.quiet_since.checked_add(timeouts.linger_quiet),
+                self.awaited_since.checked_add(timeouts.linger),
+            ),
         }
     }
 
@@ -230,5 +264,12 @@ impl Marks {
         let nanos = u64::try_from(nanos_of_bytes).ok()?;
         let enough_until = Duration::from_nanos(nanos).max(timeouts.body_rate_after);
         self.now.checked_add(enough_until.saturating_sub(self.body_wait))
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
