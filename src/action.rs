@@ -23,20 +23,25 @@ pub enum Action {
     /// A request head arrived: run the application. Told once; exactly one `Disconnect` of the same id follows.
     Start(ExchangeId, Request),
     /// The exchange is over: nothing of it will be taken or given any more, so release what it holds. Told once. An
-    /// application that still runs is not wrong: its `receive` answers `Disconnect`.
+    /// application that still runs is not wrong: its `receive` answers
+    /// [`ReceiveEvent::Disconnect`](crate::ReceiveEvent::Disconnect), which it may have heard long before.
+    ///
+    /// What was accepted may be unwritten: its parts are still asked for by `Transfer`, and a `Switch` may follow.
     Disconnect(ExchangeId),
-    /// All before it is written: move these bytes by yourself, and report them with [`Connection::handle_written`](crate::Connection::handle_written). Told
-    /// until done. Where the socket has no room, sleep as in `Wait`.
+    /// All before it is written: move these bytes by yourself, and report them with
+    /// [`Connection::handle_written`](crate::Connection::handle_written), or with
+    /// [`Connection::handle_transfer_failed`](crate::Connection::handle_transfer_failed) if they cannot be had. Told
+    /// until done; keep what the token names until then, or until `Close`.
     Transfer {
         /// From [`SendEvent::ResponsePart`](crate::SendEvent::ResponsePart).
         token: u64,
         /// Bytes that are left of it.
         remaining: u64,
-        /// What to wait for besides; `write` is true.
+        /// Where the socket has no room now, sleep as for [`Action::Wait`]: reading goes on meanwhile. `write` is true.
         wait: Wait,
     },
-    /// The connection was handed over: the socket is yours, with the bytes that were already read. Told once; nothing
-    /// follows.
+    /// The connection was handed over, by the exchange that was started last: the socket is yours, with the bytes that
+    /// were already read. Told once, when the response that says so is written; nothing follows but an empty `Wait`.
     Switch {
         /// The value of the response's `upgrade`; empty for CONNECT.
         protocol: Bytes,

@@ -359,7 +359,8 @@ pub enum HalfClose {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EarlyResponse {
-    /// The rest is read and thrown away, within [`Limits::drain_budget_bytes`], and the connection kept. Default.
+    /// The rest is read and thrown away, within [`Limits::drain_budget_bytes`], and the connection kept. Default. A
+    /// request whose `100-continue` was not answered is closed all the same: nobody knows whether its content comes.
     Drain,
     /// The connection is closed.
     Close,

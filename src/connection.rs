@@ -15,7 +15,7 @@ use crate::exchange::{Exchange, ExchangeId};
 use crate::outgoing::Chunks;
 use crate::reader::{Drained, Reader};
 use crate::request::Request;
-use crate::state::{Effect, Event, Next, Reading, State, Tell};
+use crate::state::{Effect, Event, Next, Outcome, Reading, State, Tell};
 use crate::time::{Awaited, Instant, Overdue, Turn, Waits};
 use crate::writer::Writer;
 
@@ -114,8 +114,9 @@ impl Connection {
         }
     }
 
-    /// A buffer with room for what may be read now, for [`handle_read`](Self::handle_read): yours while a kernel has it.
-    /// A lost one does no harm.
+    /// A buffer with room for what may be read now, for [`handle_read`](Self::handle_read): yours while a kernel has it,
+    /// and as long as you like, whatever is called meanwhile. A lost one does no harm. Ask for it when there is something
+    /// to read, so that a connection that waits holds none.
     ///
     /// # Examples
     /// ```
@@ -197,7 +198,35 @@ impl Connection {
         }
     }
 
-    /// Finish what is in flight, then close. A connection without a request closes at once.
+    /// The bytes of the [`Action::Transfer`] that is due cannot be had: its file is shorter than announced, or unreadable.
+    /// The response is cut: what is unwritten is dropped, and `Close { reset: true }` follows.
+    ///
+    /// # Examples
+    /// ```
+    /// # use sansgi::{Action, Config, Connection, Instant, SendEvent};
+    /// # let mut conn = Connection::new(Config::default());
+    /// # conn.handle_bytes(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    /// # let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { unreachable!() };
+    /// conn.exchange(id).send(SendEvent::ResponseStart { status: 200, headers: &[], trailers: false })?;
+    /// conn.exchange(id).send(SendEvent::ResponsePart { token: 7, len: 100, more_body: false })?;
+    /// assert_eq!(conn.next_action(Instant::ZERO), Action::Disconnect(id));
+    /// let head = conn.outgoing().map(<[u8]>::len).sum();
+    /// conn.handle_written(head);
+    /// assert!(matches!(conn.next_action(Instant::ZERO), Action::Transfer { token: 7, remaining: 100, .. }));
+    /// conn.handle_written(40);
+    /// conn.handle_transfer_failed();
+    /// assert_eq!(conn.next_action(Instant::ZERO), Action::Close { reset: true });
+    /// # Ok::<(), sansgi::SendError>(())
+    /// ```
+    pub fn handle_transfer_failed(&mut self) {
+        if self.writer.outgoing.part().is_some() {
+            self.writer.outgoing.clear();
+            self.happened(Event::TransferFailed, CloseReason::TransferFailed);
+        }
+    }
+
+    /// Finish what is in flight, which is what `Start` was told of, then close. A connection without a request, or with
+    /// one that was not started, closes at once.
     ///
     /// # Examples
     /// See [`CloseReason`].
@@ -312,7 +341,7 @@ impl Connection {
         self.fault
     }
 
-    /// Why the connection ends; `None` as long as it is to be kept.
+    /// Why the connection ends; `None` as long as nothing has decided that.
     ///
     /// # Examples
     /// See [`CloseReason`].
@@ -532,7 +561,10 @@ impl Connection {
         debug_assert!(taken.is_ok(), "{event:?} is legal in {:?}", self.state);
         let Ok((after, effect)) = taken else { return };
         let before = core::mem::replace(&mut self.state, after);
-        if self.close_reason.is_none() && before.next == Next::Request && after.next != Next::Request {
+        // The first reason stands, but for what then breaks an exchange off.
+        let is_broken_off =
+            before.in_flight() && !matches!(after.outcome, None | Some(Outcome::HalfClosed | Outcome::Complete));
+        if is_broken_off || self.close_reason.is_none() && after.next != Next::Request {
             self.close_reason = Some(reason);
         }
         if effect == Effect::Answer {

@@ -114,7 +114,8 @@ pub enum ProtocolError {
     /// A transfer coding besides `chunked` (RFC 9112 §6.1).
     #[error("a transfer coding other than chunked is not supported")]
     TransferCoding,
-    /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
+    /// An expectation other than `100-continue`, of a request with content and of HTTP/1.1; elsewhere it is ignored (RFC
+    /// 9110 §10.1.1).
     #[error("the expectation cannot be met")]
     Expectation,
     /// A chunk's size line against the grammar (RFC 9112 §7.1).
@@ -305,6 +306,9 @@ pub enum CloseReason {
     /// Either side asked for it, the version or the form of the response did, or the limit of requests was reached.
     #[error("the last request was answered")]
     LastRequest,
+    /// [`Connection::handle_transfer_failed`](crate::Connection::handle_transfer_failed).
+    #[error("a part of the response could not be had")]
+    TransferFailed,
     /// The application ended before its response was complete.
     #[error("the application has failed")]
     ApplicationFailed,

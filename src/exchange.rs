@@ -12,8 +12,8 @@ use crate::error::SendError;
 use crate::headers::{DebugField, Headers};
 use crate::state::Outcome;
 
-/// Names one request and its response. Never reused: whoever still holds it when the exchange is long over gets
-/// [`ReceiveEvent::Disconnect`] and can touch nothing else.
+/// Names one request and its response. Never reused on its connection, and of no meaning on another: whoever still holds
+/// it when the exchange is long over gets [`ReceiveEvent::Disconnect`] and can touch nothing else.
 ///
 /// # Examples
 /// ```
@@ -65,6 +65,7 @@ pub enum ReceiveEvent {
         more_body: bool,
     },
     /// Nothing will ever follow; [`Exchange::outcome`] says why. From now on this is the answer, at once and for ever.
+    /// It may come before the exchange is over: a client that has closed its sending half is still answered.
     Disconnect,
 }
 
@@ -105,7 +106,9 @@ pub enum SendEvent<'a> {
     /// `content-length` and `connection` are understood, `transfer-encoding` is ignored. Without a `content-length` the
     /// body is chunked, or for an HTTP/1.0 client ended by the end of the connection.
     ResponseStart {
-        /// 200..=599; 101 with an `upgrade` that the request offered.
+        /// 200..=599; or 101 with an `upgrade` that names one protocol which the request offered
+        /// ([`Request::upgrades`](crate::Request::upgrades)). A 101, and a 2xx to CONNECT, complete the response: no body
+        /// follows, and the connection adds `connection: upgrade`.
         status: u16,
         /// Names in any case, values without white space at their ends.
         headers: &'a [(&'a [u8], &'a [u8])],
@@ -122,9 +125,10 @@ pub enum SendEvent<'a> {
     /// A part of the body that the driver moves by itself, such as a file: ASGI's `http.response.zerocopysend` and
     /// `http.response.pathsend`. [`Action::Transfer`](crate::Action::Transfer) tells when it is due.
     ResponsePart {
-        /// The driver's name for it.
+        /// What driver and application call it among themselves; it comes back in `Transfer` as it is.
         token: u64,
-        /// Its length in bytes, which must come true: a shorter one is a cut response.
+        /// Its length in bytes, which must come true: of a shorter one the driver tells
+        /// [`Connection::handle_transfer_failed`](crate::Connection::handle_transfer_failed), and the response is cut.
         len: u64,
         /// Whether another part follows.
         more_body: bool,
@@ -187,8 +191,8 @@ impl fmt::Debug for SendEvent<'_> {
 
 /// One exchange, as its application sees it. It may be asked from any task, in any order, also long after its end.
 ///
-/// After any of these calls the driver asks [`Connection::next_action`] again before it sleeps, and every task that
-/// waits in `receive` or `ready` asks again.
+/// After any of these calls the driver asks [`Connection::next_action`] again before it sleeps; and after one that is not
+/// pending or refused, every task that waits in `receive` or `ready` asks again. [`Channel`](crate::Channel) does both.
 ///
 /// # Examples
 /// ```
@@ -241,8 +245,9 @@ impl Exchange<'_> {
         self.connection.receive(self.id)
     }
 
-    /// Whether less than the high-water mark is unwritten. `send` never refuses for want of room: an application that
-    /// does not wait here queues in memory.
+    /// Whether less than the high-water mark is unwritten, the bytes of opaque parts included. Ask before
+    /// [`send`](Self::send), which never refuses for want of room: an application that does not wait here queues in
+    /// memory.
     ///
     /// # Errors
     /// As [`send`](Self::send), when nothing more is taken.
@@ -290,8 +295,8 @@ impl Exchange<'_> {
         self.connection.send(self.id, event)
     }
 
-    /// The trailers of the request, once its body has been received to its end: without those that may not be trusted
-    /// there, and never merged into the headers. Empty if there are none.
+    /// The trailers of the request, once its body has been received to its end and as long as its exchange is not over:
+    /// without those that may not be trusted there, and never merged into the headers. Empty if there are none.
     ///
     /// # Examples
     /// ```
@@ -308,8 +313,8 @@ impl Exchange<'_> {
         self.connection.trailers(self.id)
     }
 
-    /// Why `receive` says `Disconnect`; `None` as long as it does not. [`Outcome::Complete`] for an id whose exchange is
-    /// over or never was.
+    /// Why `receive` says `Disconnect`; `None` as long as it does not. It can still change from
+    /// [`Outcome::HalfClosed`]. [`Outcome::Complete`] for an id older than the last one, or of no exchange.
     ///
     /// # Examples
     /// See [`Outcome`].
@@ -317,8 +322,9 @@ impl Exchange<'_> {
         self.connection.outcome(self.id)
     }
 
-    /// The application has returned, or crashed. Nothing if its response is complete; else a 500, or where its head is
-    /// out a cut: never a clean end of what is not whole. Background work needs no exchange: it may go on.
+    /// The application has returned, or crashed: tell it always, for an exchange waits for its application without a
+    /// deadline. Nothing if its response is complete; else a 500, or where its head is out a cut: never a clean end of
+    /// what is not whole. Background work needs no exchange: it may go on.
     ///
     /// # Examples
     /// ```

@@ -40,6 +40,9 @@ mod syntax;
 mod time;
 mod writer;
 
+/// The crate whose `Bytes` and `BytesMut` the events and buffers are.
+pub use bytes;
+
 pub use action::{Action, Wait};
 #[cfg(feature = "std")]
 pub use channel::{Channel, ConnectionGuard, Driver, EndOnDrop};

@@ -106,13 +106,14 @@ pub enum Outcome {
     Complete,
     /// The client has closed its sending half after a whole request. The response is still taken and written.
     HalfClosed,
-    /// The client left before its response was complete.
+    /// The client left before its response was complete: the transport is gone, or it closed its sending half inside a
+    /// request, which is nobody's wish for an answer.
     ClientLeft,
     /// The client broke the protocol; [`Connection::fault`](crate::Connection::fault) says how.
     Fault,
     /// The client stopped sending or reading, or the time for a graceful shutdown was over.
     TimedOut,
-    /// The application ended before its response was complete.
+    /// The application ended before its response was complete, or a part of it could not be had.
     Failed,
     /// The connection was handed over (101, or a 2xx to CONNECT).
     Switched,
@@ -148,6 +149,8 @@ pub(crate) enum Event {
     // The driver.
     /// The transport is gone.
     Lost,
+    /// A part of the response cannot be had.
+    TransferFailed,
     /// No request after this one: asked for by either side, by the version, or by a limit.
     LastRequest,
     /// Close at the next boundary.
@@ -227,6 +230,7 @@ impl State {
             Event::LingerTimeout => self.lingered(),
             Event::ShutdownTimeout => effect = self.abandoned(Outcome::TimedOut),
             Event::Lost => self.lost(Outcome::ClientLeft, Next::Close),
+            Event::TransferFailed => self.lost(Outcome::Failed, Next::Reset),
             Event::LastRequest => self.last_request(Next::Linger),
             Event::Shutdown => self.shut_down(),
             Event::DisconnectTold => self.disconnect_told(),
@@ -587,7 +591,7 @@ mod tests {
 
     use super::*;
 
-    const EVENTS: [Event; 25] = [
+    const EVENTS: [Event; 26] = [
         Event::HeadBegan,
         Event::Requested,
         Event::BodyArrived,
@@ -600,6 +604,7 @@ mod tests {
         Event::LingerTimeout,
         Event::ShutdownTimeout,
         Event::Lost,
+        Event::TransferFailed,
         Event::LastRequest,
         Event::Shutdown,
         Event::DisconnectTold,

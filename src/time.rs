@@ -222,9 +222,11 @@ impl Waits {
         )
     }
 
-    /// Whether it is the body's rate, not its silence, that is too low.
+    /// Whether it was the body's rate, before its silence, that was too low.
     pub(crate) fn rate_is_overdue(&self, timeouts: &Timeouts, body_bytes: u64) -> bool {
-        self.is_due(self.rate_deadline(timeouts, body_bytes))
+        let silence = self.quiet_since.checked_add(timeouts.body);
+        self.rate_deadline(timeouts, body_bytes)
+            .is_some_and(|rate| rate <= self.now && silence.is_none_or(|silence| rate < silence))
     }
 
     fn is_due(&self, deadline: Option<Instant>) -> bool {
@@ -263,7 +265,10 @@ impl Waits {
             .saturating_add(1); // the rate itself is enough
         let nanos = u64::try_from(nanos_of_bytes).ok()?;
         let enough_until = Duration::from_nanos(nanos).max(timeouts.body_rate_after);
-        self.now.checked_add(enough_until.saturating_sub(self.body_wait))
+        // As long after now as the wait may still last; or as long before as it has lasted too long.
+        let waited_too_long = self.body_wait.saturating_sub(enough_until);
+        let now = Instant(self.now.0.saturating_sub(u64::try_from(waited_too_long.as_nanos()).unwrap_or(u64::MAX)));
+        now.checked_add(enough_until.saturating_sub(self.body_wait))
     }
 }
 

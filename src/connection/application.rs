@@ -110,7 +110,9 @@ impl Connection {
         let after = self.after(Event::ResponseStart)?;
         let is_last = self.writer.hold_head(status, headers, trailers, &self.config, self.date)?;
         self.state = after;
-        if is_last {
+        // A client that did not wait for the 2xx has sent the tunnel's bytes: they must not become a request.
+        let refuses_tunnel = self.reader.current().is_some_and(Request::is_connect);
+        if is_last || refuses_tunnel {
             self.happened(Event::LastRequest, CloseReason::LastRequest);
         }
         Ok(())
