@@ -89,6 +89,23 @@ impl BodyDecoder {
         }
     }
 
+    /// Bytes of an unfinished trailer section that were looked at.
+    pub(crate) fn examined(&self) -> usize {
+        match &self.framing {
+            Framing::Length(_) => 0,
+            Framing::Chunked(_, scan) => scan.examined,
+        }
+    }
+
+    /// Without the counters that decide nothing once they are large.
+    pub(crate) fn saturated(mut self) -> Self {
+        self.content_bytes = self.content_bytes.min(2);
+        if let Framing::Chunked(decoder, _) = &mut self.framing {
+            decoder.saturate();
+        }
+        self
+    }
+
     /// Whether `input` holds the body to its end. A fault in it is not the end of the stream's doing: it "counts when
     /// it is reached".
     pub(crate) fn is_whole(mut self, mut input: &[u8], limits: &Limits) -> bool {
@@ -139,6 +156,14 @@ impl BodyEncoder {
                 Some(1..) if last => Err(Misuse::BodyTooShort),
                 Some(left) => Ok(Self(ResponseBody::Length(left))),
             },
+        }
+    }
+
+    /// Without what decides nothing while it is large.
+    pub(crate) fn saturated(self) -> Self {
+        match self.0 {
+            ResponseBody::Length(left) => Self(ResponseBody::Length(left.min(2))),
+            ResponseBody::None | ResponseBody::Chunked | ResponseBody::UntilClose => self,
         }
     }
 

@@ -103,6 +103,11 @@ impl ChunkedDecoder {
         self.place = Place::Ended;
     }
 
+    /// Forgets what decides nothing once it is large: content beyond the extensions so far.
+    pub(crate) fn saturate(&mut self) {
+        self.content_bytes = self.content_bytes.min(self.extension_bytes.saturating_add(2));
+    }
+
     /// One byte of framing: refused at "the first byte that cannot continue" it.
     fn byte(&mut self, byte: u8, limits: &Limits) -> Result<(), ProtocolError> {
         let place = match (self.place, byte) {

@@ -2,6 +2,8 @@
 
 mod application;
 
+use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 
@@ -347,6 +349,24 @@ impl Connection {
     /// See [`CloseReason`].
     pub fn close_reason(&self) -> Option<CloseReason> {
         self.close_reason
+    }
+
+    /// All that decides how it goes on, without instants, and with counters saturated: equal fingerprints behave the same.
+    /// For exhaustive exploration by clones.
+    #[doc(hidden)]
+    pub fn fingerprint(&self) -> String {
+        let exchange = self.id.0.min(1);
+        let (reader, writer, waits) = (self.reader.fingerprint(), self.writer.fingerprint(), self.waits.fingerprint());
+        let high = self.is_above_high_water();
+        let (state, fault, reason, shutdown) = (self.state, self.fault, self.close_reason, self.is_shutting_down);
+        let told = (self.was_read, self.was_written);
+        format!("{exchange} {state:?} {fault:?} {reason:?} {shutdown} {told:?} | {reader} | {writer} {high} | {waits}")
+    }
+
+    /// Bytes that were looked at to interpret what came, each as often as it was looked at.
+    #[doc(hidden)]
+    pub fn bytes_examined(&self) -> u64 {
+        self.reader.examined
     }
 
     /// Interprets what came, as far as somebody asks: "a head when no exchange is in flight, a body when `receive` or the

@@ -42,6 +42,15 @@ impl HeadParser {
         self.stage != Stage::Before
     }
 
+    /// Bytes of an unfinished head that were looked at.
+    pub(crate) fn examined(&self) -> usize {
+        match &self.stage {
+            Stage::Before => 0,
+            Stage::Line(line) => line.examined,
+            Stage::Fields { scan, .. } => scan.examined,
+        }
+    }
+
     /// Takes a whole head off what came, if there is one; `spare` is an old one whose memory may be used again.
     pub(crate) fn step(
         &mut self,

@@ -1,6 +1,9 @@
 //! The reading half: from bytes to a request, the parts of its body and its trailers. It interprets "in stream order and
 //! no further than someone asked".
 
+use alloc::format;
+use alloc::string::{String, ToString as _};
+
 use bytes::{Buf as _, Bytes};
 
 use crate::body::{BodyDecoder, Piece};
@@ -34,6 +37,8 @@ pub(crate) struct Reader {
     rest_is_whole: Option<bool>,
     /// Bytes of the body came since somebody last looked.
     progressed: bool,
+    /// Bytes that were looked at, each as often as it was.
+    pub(crate) examined: u64,
 }
 
 /// A part of a body.
@@ -65,12 +70,19 @@ impl Reader {
             drained: 0,
             rest_is_whole: None,
             progressed: false,
+            examined: 0,
         }
     }
 
     /// The next request, if its head is here.
     pub(crate) fn request(&mut self, config: &Config) -> Result<Option<Request>, ProtocolError> {
+        let (before, here) = (self.head.examined(), self.incoming.bytes.len());
         let request = self.head.step(&mut self.incoming, config, &mut self.request)?;
+        // A whole head is looked at once more, by the parser of its fields.
+        let taken = here.saturating_sub(self.incoming.bytes.len());
+        self.count(
+            if request.is_some() { taken.saturating_mul(2) } else { self.head.examined() }.saturating_sub(before),
+        );
         if let Some(request) = &request {
             self.request = Some(request.clone());
             self.decoder = BodyDecoder::new(request.body());
@@ -118,6 +130,7 @@ impl Reader {
             let at = content.saturating_add(gap);
             let ahead = self.incoming.bytes.get(at..).unwrap_or_default();
             let Ok((framing, piece)) = self.decoder.piece(ahead, &config.limits) else { break };
+            self.count(framing);
             gap = gap.saturating_add(framing);
             let Piece::Content(more) = piece else { break };
             if !self.incoming.is_small(more) {
@@ -193,8 +206,13 @@ impl Reader {
 
     /// "Only at EOF is the buffered rest of a body looked through, once, to tell a whole request from a torn one."
     pub(crate) fn rest_is_whole(&mut self, config: &Config) -> bool {
-        let (decoder, incoming) = (&self.decoder, &self.incoming);
-        *self.rest_is_whole.get_or_insert_with(|| decoder.is_whole(&incoming.bytes, &config.limits))
+        if let Some(known) = self.rest_is_whole {
+            return known;
+        }
+        self.count(self.incoming.bytes.len());
+        let is_whole = self.decoder.is_whole(&self.incoming.bytes, &config.limits);
+        self.rest_is_whole = Some(is_whole);
+        is_whole
     }
 
     /// Of the request, once its body has ended.
@@ -212,8 +230,23 @@ impl Reader {
         core::mem::take(&mut self.progressed)
     }
 
+    pub(crate) fn fingerprint(&self) -> String {
+        let Self { incoming, head, decoder, ended, continue_is_due, rest_is_whole, progressed, .. } = self;
+        let (bytes, stream_ended) = (incoming.bytes.escape_ascii(), incoming.ended);
+        let request = self.request.as_ref().map(|request| request.headers().raw().escape_ascii());
+        let (decoder, drained) = (decoder.saturated(), self.drained.min(2));
+        let flags = (ended, continue_is_due, rest_is_whole, progressed, drained, self.trailers.is_some());
+        format!("\"{bytes}\" {stream_ended} {head:?} {:?} {decoder:?} {flags:?}", request.map(|raw| raw.to_string()))
+    }
+
+    fn count(&mut self, examined: usize) {
+        self.examined = self.examined.saturating_add(u64::try_from(examined).unwrap_or(u64::MAX));
+    }
+
     fn piece(&mut self, config: &Config) -> Result<Piece, ProtocolError> {
+        let before = self.decoder.examined();
         let (framing, piece) = self.decoder.piece(&self.incoming.bytes, &config.limits)?;
+        self.count(framing.saturating_add(self.decoder.examined()).saturating_sub(before));
         self.progressed |= framing > 0;
         self.incoming.bytes.advance(framing);
         Ok(piece)

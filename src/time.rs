@@ -1,5 +1,7 @@
 //! Time as the driver tells it, and which phase has which deadline.
 
+use alloc::format;
+use alloc::string::String;
 use core::ops::{Add, AddAssign};
 use core::time::Duration;
 
@@ -227,6 +229,10 @@ impl Waits {
         let silence = self.quiet_since.checked_add(timeouts.body);
         self.rate_deadline(timeouts, body_bytes)
             .is_some_and(|rate| rate <= self.now && silence.is_none_or(|silence| rate < silence))
+    }
+
+    pub(crate) fn fingerprint(&self) -> String {
+        format!("{:?} {} {}", self.awaited, self.unwritten_since.is_some(), self.shutdown_since.is_some())
     }
 
     fn is_due(&self, deadline: Option<Instant>) -> bool {

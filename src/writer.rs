@@ -1,5 +1,8 @@
 //! The writing half: a response as it is accepted, and what of it is not written yet.
 
+use alloc::format;
+use alloc::string::String;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::body::BodyEncoder;
@@ -266,6 +269,14 @@ impl Writer {
         self.drop_head();
         self.make_head(status, &[], Found::default(), Some(0), ResponseBody::None, config, date);
         self.release_head(true);
+    }
+
+    pub(crate) fn fingerprint(&self) -> String {
+        let Self { outgoing, asked, held, line_is_open, encoder, declared_trailers, in_trailers } = self;
+        let outgoing = (outgoing.unwritten() > 0, outgoing.part().map(|(token, left)| (token, left.min(2))));
+        let held = (held.escape_ascii(), line_is_open);
+        let body = (encoder.saturated(), declared_trailers, in_trailers);
+        format!("{outgoing:?} {asked:?} \"{}\" {} {body:?}", held.0, held.1)
     }
 
     /// Gives large buffers back.
