@@ -127,7 +127,6 @@ struct LineParser {
     examined: usize,
     first_space: Option<usize>,
     second_space: Option<usize>,
-    after_return: bool,
 }
 
 impl LineParser {
@@ -138,38 +137,50 @@ impl LineParser {
         limit: usize,
         config: &Config,
     ) -> Result<Option<(RequestLine, usize)>, ProtocolError> {
-        let limits = &config.limits;
         let allowed = buffer.get(..limit).unwrap_or(buffer);
-        for &byte in allowed.get(self.examined..).unwrap_or_default() {
-            let at = self.examined;
-            self.examined = at.saturating_add(1);
-            match byte {
-                b'\n' if self.after_return => {
-                    let line = allowed.get(..at.saturating_sub(1)).unwrap_or_default();
-                    return Ok(Some((self.judge(line, config)?, self.examined)));
-                }
-                b'\n' => return Err(ProtocolError::BareLineFeed),
-                b' ' if self.first_space.is_none() => self.first_space = Some(at),
-                b' ' if self.second_space.is_none() => self.second_space = Some(at),
-                _ => {
-                    if self.first_space.is_none() && self.examined > limits.method_bytes {
-                        // "A server that receives a method longer than any that it implements SHOULD respond with a 501"
-                        // (RFC 9112 §3), if it is a method.
-                        let method = allowed.get(..self.examined).unwrap_or_default();
-                        let too_long = ProtocolError::exceeded(Limit::MethodBytes, limits.method_bytes);
-                        return Err(if syntax::is_token(method) { too_long } else { ProtocolError::Method });
-                    }
-                    if let (Some(space), None) = (self.first_space, self.second_space)
-                        && at.saturating_sub(space) > limits.target_bytes
-                        && byte != b'\r'
-                    {
-                        return Err(ProtocolError::exceeded(Limit::TargetBytes, limits.target_bytes));
-                    }
-                }
+        // All that parts or ends anything is a space or a control character; the bytes between are judged with the line.
+        while let Some(between) =
+            allowed.get(self.examined..).and_then(|rest| rest.iter().position(|&byte| byte <= b' '))
+        {
+            let at = self.examined.saturating_add(between);
+            let end = at.saturating_add(1);
+            if between > 0 {
+                self.check_lengths(allowed, at, config)?;
             }
-            self.after_return = byte == b'\r';
+            match (allowed.get(..at), allowed.get(at)) {
+                (Some([line @ .., b'\r']), Some(b'\n')) => return Ok(Some((self.judge(line, config)?, end))),
+                (_, Some(b'\n')) => return Err(ProtocolError::BareLineFeed),
+                (_, Some(b' ')) if self.first_space.is_none() => self.first_space = Some(at),
+                (_, Some(b' ')) if self.second_space.is_none() => self.second_space = Some(at),
+                // Behind a target this may end the line; it is no part of what is too long.
+                (_, Some(b'\r')) if self.first_space.is_some() => {}
+                _ => self.check_lengths(allowed, end, config)?,
+            }
+            self.examined = end;
         }
+        if self.examined < allowed.len() {
+            self.check_lengths(allowed, allowed.len(), config)?;
+        }
+        self.examined = allowed.len();
         if buffer.len() > limit { Err(head_too_long(config)) } else { Ok(None) }
+    }
+
+    /// Whether the part that has an ordinary byte before `end` is too long: "a size limit at its first byte too many".
+    fn check_lengths(&self, allowed: &[u8], end: usize, config: &Config) -> Result<(), ProtocolError> {
+        let limits = &config.limits;
+        match (self.first_space, self.second_space) {
+            (None, _) if end > limits.method_bytes => {
+                // "A server that receives a method longer than any that it implements SHOULD respond with a 501" (RFC
+                // 9112 §3), if it is a method.
+                let method = allowed.get(..limits.method_bytes.saturating_add(1)).unwrap_or_default();
+                let too_long = ProtocolError::exceeded(Limit::MethodBytes, limits.method_bytes);
+                Err(if syntax::is_token(method) { too_long } else { ProtocolError::Method })
+            }
+            (Some(space), None) if end.saturating_sub(space) > limits.target_bytes.saturating_add(1) => {
+                Err(ProtocolError::exceeded(Limit::TargetBytes, limits.target_bytes))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// "the request line at its CRLF (three parts, each parted by one SP, else 400; then version, method, CONNECT's 501

@@ -199,9 +199,8 @@ impl Reader {
         self.continue_is_due
     }
 
-    /// True once, for the first who asks.
-    pub(crate) fn take_continue(&mut self) -> bool {
-        core::mem::take(&mut self.continue_is_due)
+    pub(crate) fn continue_was_sent(&mut self) {
+        self.continue_is_due = false;
     }
 
     /// "Only at EOF is the buffered rest of a body looked through, once, to tell a whole request from a torn one."

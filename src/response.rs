@@ -36,11 +36,14 @@ enum Ours {
 }
 
 fn ours(name: &[u8]) -> Option<Ours> {
-    match name.len() {
-        10 if name.eq_ignore_ascii_case(b"connection") => Some(Ours::Connection),
-        14 if name.eq_ignore_ascii_case(b"content-length") => Some(Ours::ContentLength),
-        17 if name.eq_ignore_ascii_case(b"transfer-encoding") => Some(Ours::TransferEncoding),
-        _ => None,
+    if syntax::is_name(name, b"content-length") {
+        Some(Ours::ContentLength)
+    } else if syntax::is_name(name, b"connection") {
+        Some(Ours::Connection)
+    } else if syntax::is_name(name, b"transfer-encoding") {
+        Some(Ours::TransferEncoding)
+    } else {
+        None
     }
 }
 
@@ -81,13 +84,13 @@ pub(crate) fn check<'a>(headers: &[Pair<'a>]) -> Result<Found<'a>, Misuse> {
             }
             // ASGI: "Transfer-Encoding … headers sent by the application MUST be ignored".
             Some(Ours::TransferEncoding) => found.has_ours = true,
-            None if name.eq_ignore_ascii_case(b"date") => {
+            None if syntax::is_name(name, b"date") => {
                 if found.has_date {
                     return Err(Misuse::HeaderRepeated);
                 }
                 found.has_date = true;
             }
-            None if name.eq_ignore_ascii_case(b"upgrade") => found.upgrade.add(value),
+            None if syntax::is_name(name, b"upgrade") => found.upgrade.add(value),
             None => {}
         }
     }
@@ -112,11 +115,14 @@ pub(crate) fn check_trailers(headers: &[Pair<'_>]) -> Result<(), Misuse> {
 /// `status-line = HTTP-version SP status-code SP [ reason-phrase ] CRLF` (RFC 9112 §4). Ours is the version of the
 /// server, not of the request (RFC 9110 §6.2).
 pub(crate) fn write_status_line(status: u16, into: &mut BytesMut) {
-    into.extend_from_slice(b"HTTP/1.1 ");
-    into.extend_from_slice(Digits::decimal(status.into()).as_bytes());
-    into.extend_from_slice(b" ");
-    into.extend_from_slice(reason(status).as_bytes());
-    into.extend_from_slice(b"\r\n");
+    if let Some(line) = registered_status_line(status) {
+        into.extend_from_slice(line.as_bytes());
+    } else {
+        // "the reason-phrase … A client SHOULD ignore" it; it may be empty, the space before it may not be left out.
+        into.extend_from_slice(b"HTTP/1.1 ");
+        into.extend_from_slice(Digits::decimal(status.into()).as_bytes());
+        into.extend_from_slice(b" \r\n");
+    }
 }
 
 /// `field-line = field-name ":" OWS field-value OWS` and CRLF (RFC 9112 §5).
@@ -152,70 +158,78 @@ pub(crate) fn write_options(headers: &[Pair<'_>], found: Found<'_>, into: &mut B
     true
 }
 
-/// The reason phrases of the IANA registry. No application supplies one: it would be one more place to inject into.
-fn reason(status: u16) -> &'static str {
-    match status {
-        100 => "Continue",
-        101 => "Switching Protocols",
-        102 => "Processing",
-        103 => "Early Hints",
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        203 => "Non-Authoritative Information",
-        204 => "No Content",
-        205 => "Reset Content",
-        206 => "Partial Content",
-        207 => "Multi-Status",
-        208 => "Already Reported",
-        226 => "IM Used",
-        300 => "Multiple Choices",
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        305 => "Use Proxy",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        402 => "Payment Required",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        406 => "Not Acceptable",
-        407 => "Proxy Authentication Required",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        410 => "Gone",
-        411 => "Length Required",
-        412 => "Precondition Failed",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        415 => "Unsupported Media Type",
-        416 => "Range Not Satisfiable",
-        417 => "Expectation Failed",
-        421 => "Misdirected Request",
-        422 => "Unprocessable Content",
-        423 => "Locked",
-        424 => "Failed Dependency",
-        425 => "Too Early",
-        426 => "Upgrade Required",
-        428 => "Precondition Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        451 => "Unavailable For Legal Reasons",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        506 => "Variant Also Negotiates",
-        507 => "Insufficient Storage",
-        508 => "Loop Detected",
-        511 => "Network Authentication Required",
-        // "the reason-phrase … A client SHOULD ignore" it; it may be empty, the space before it may not be left out.
-        _ => "",
-    }
+macro_rules! registered_status_lines {
+    ($($status:literal $reason:literal)*) => {
+        /// The status lines of the IANA registry. No application supplies a reason phrase: it would be one more place to
+        /// inject into.
+        fn registered_status_line(status: u16) -> Option<&'static str> {
+            match status {
+                $($status => Some(concat!("HTTP/1.1 ", $status, " ", $reason, "\r\n")),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+registered_status_lines! {
+    100 "Continue"
+    101 "Switching Protocols"
+    102 "Processing"
+    103 "Early Hints"
+    200 "OK"
+    201 "Created"
+    202 "Accepted"
+    203 "Non-Authoritative Information"
+    204 "No Content"
+    205 "Reset Content"
+    206 "Partial Content"
+    207 "Multi-Status"
+    208 "Already Reported"
+    226 "IM Used"
+    300 "Multiple Choices"
+    301 "Moved Permanently"
+    302 "Found"
+    303 "See Other"
+    304 "Not Modified"
+    305 "Use Proxy"
+    307 "Temporary Redirect"
+    308 "Permanent Redirect"
+    400 "Bad Request"
+    401 "Unauthorized"
+    402 "Payment Required"
+    403 "Forbidden"
+    404 "Not Found"
+    405 "Method Not Allowed"
+    406 "Not Acceptable"
+    407 "Proxy Authentication Required"
+    408 "Request Timeout"
+    409 "Conflict"
+    410 "Gone"
+    411 "Length Required"
+    412 "Precondition Failed"
+    413 "Content Too Large"
+    414 "URI Too Long"
+    415 "Unsupported Media Type"
+    416 "Range Not Satisfiable"
+    417 "Expectation Failed"
+    421 "Misdirected Request"
+    422 "Unprocessable Content"
+    423 "Locked"
+    424 "Failed Dependency"
+    425 "Too Early"
+    426 "Upgrade Required"
+    428 "Precondition Required"
+    429 "Too Many Requests"
+    431 "Request Header Fields Too Large"
+    451 "Unavailable For Legal Reasons"
+    500 "Internal Server Error"
+    501 "Not Implemented"
+    502 "Bad Gateway"
+    503 "Service Unavailable"
+    504 "Gateway Timeout"
+    505 "HTTP Version Not Supported"
+    506 "Variant Also Negotiates"
+    507 "Insufficient Storage"
+    508 "Loop Detected"
+    511 "Network Authentication Required"
 }

@@ -17,7 +17,7 @@ use crate::writer::Content;
 
 impl Connection {
     pub(crate) fn receive(&mut self, id: ExchangeId) -> Poll<ReceiveEvent> {
-        if self.is_current(id) && self.state.in_flight() {
+        if self.reader.incoming.ended && self.is_current(id) && self.state.in_flight() {
             // An end of the stream that was told since the last question counts already.
             let request = self.interpret();
             debug_assert!(request.is_none(), "no request begins while another is in flight");
@@ -34,7 +34,7 @@ impl Connection {
         // "the first one sends the 100 Continue that is due": "A server … MUST NOT send a 100 response if it has already
         // sent a final status code" (RFC 9110 §10.1.1). A held head waits behind it.
         if self.reader.continue_is_due() && matches!(self.state.writing, Writing::Head | Writing::Held) {
-            self.reader.take_continue();
+            self.reader.continue_was_sent();
             self.writer.write_interim(100, &[], response::Found::default());
         }
         match self.reader.part(&self.config) {
