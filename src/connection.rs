@@ -386,12 +386,12 @@ impl Connection {
                     }
                 }
                 Reading::Wanted => match self.reader.has_part(&self.config) {
-                    Ok(true) => self.happened(Event::BodyArrived, CloseReason::LastRequest),
+                    Ok(true) => self.moved_on(Event::BodyArrived),
                     Ok(false) => self.interpret_eof(),
                     Err(error) => self.break_off(error, Event::Fault),
                 },
                 Reading::Draining => match self.reader.drain(&self.config) {
-                    Ok(Drained::Ended) => self.happened(Event::BodyEnded, CloseReason::LastRequest),
+                    Ok(Drained::Ended) => self.moved_on(Event::BodyEnded),
                     Ok(Drained::Pending) => self.interpret_eof(),
                     Ok(Drained::OverBudget) => self.happened(Event::LastRequest, CloseReason::EarlyResponse),
                     Err(error) => self.break_off(error, Event::Fault),
@@ -425,7 +425,7 @@ impl Connection {
             Ok(Some(request)) => return Some(request),
             Ok(None) => {
                 if self.reader.head_has_begun() {
-                    self.happened(Event::HeadBegan, CloseReason::LastRequest);
+                    self.moved_on(Event::HeadBegan);
                 } else if self.reader.incoming.bytes.is_empty() {
                     // "An idle connection gives its buffers back by itself."
                     self.reader.release();
@@ -446,7 +446,7 @@ impl Connection {
 
     fn start(&mut self, request: Request) -> Action {
         self.id = ExchangeId(self.id.0.saturating_add(1));
-        self.happened(Event::Requested, CloseReason::LastRequest);
+        self.moved_on(Event::Requested);
         self.writer.begin(&request);
         self.waits.body_begins();
         if !request.is_persistent() || self.id.0 >= self.config.limits.requests {
@@ -460,20 +460,20 @@ impl Connection {
         let unwritten = self.writer.outgoing.unwritten() > 0;
         match self.state.tell(unwritten) {
             Tell::Disconnect => {
-                self.happened(Event::DisconnectTold, CloseReason::LastRequest);
+                self.moved_on(Event::DisconnectTold);
                 Action::Disconnect(self.id)
             }
             Tell::Shutdown => {
-                self.happened(Event::EndTold, CloseReason::LastRequest);
+                self.moved_on(Event::EndTold);
                 Action::Shutdown
             }
             Tell::Switch => {
-                self.happened(Event::EndTold, CloseReason::Switched);
+                self.moved_on(Event::EndTold);
                 let leftover = core::mem::take(&mut self.reader.incoming.bytes).freeze();
                 Action::Switch { protocol: core::mem::take(&mut self.protocol), leftover }
             }
             Tell::Close { reset } => {
-                self.happened(Event::EndTold, CloseReason::LastRequest);
+                self.moved_on(Event::EndTold);
                 Action::Close { reset }
             }
             Tell::Nothing => {
@@ -560,7 +560,7 @@ impl Connection {
                 self.break_off(error, Event::ReadTimeout);
             }
             Overdue::Peer(Awaited::Close | Awaited::Nothing) => {
-                self.happened(Event::LingerTimeout, CloseReason::LastRequest);
+                self.moved_on(Event::LingerTimeout);
             }
         }
     }
@@ -574,6 +574,11 @@ impl Connection {
 
 /// The state.
 impl Connection {
+    /// Takes a transition that is not what ends the connection.
+    fn moved_on(&mut self, event: Event) {
+        self.happened(event, CloseReason::LastRequest);
+    }
+
     /// Takes a transition that cannot be refused, or was found legal before. `reason` is why the connection ends, if this
     /// is what ends it.
     fn happened(&mut self, event: Event, reason: CloseReason) {

@@ -2,8 +2,37 @@
 
 use crate::config::MAX_LENGTH;
 use crate::error::{Limit, ProtocolError};
-use crate::request::Version;
 use crate::syntax;
+
+/// The version of a request.
+///
+/// # Examples
+/// ```
+/// assert_eq!(sansgi::Version::Http11.as_str(), "1.1");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    #[default]
+    Http11,
+}
+
+impl Version {
+    /// As ASGI's `http_version` has it.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(sansgi::Version::Http10.as_str(), "1.0");
+    /// ```
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http11 => "1.1",
+        }
+    }
+}
 
 /// How a request's body is delimited. There is no "until the connection closes": "If this is a request message and none
 /// of the above are true, then the message body length is zero" (RFC 9112 §6.3).

@@ -8,10 +8,10 @@ use bytes::{Buf as _, Bytes};
 
 use crate::config::Config;
 use crate::error::{Limit, ProtocolError};
-use crate::framing::{self, Lines, RequestBody};
+use crate::framing::{self, Lines, RequestBody, Version};
 use crate::headers::{Headers, LineScan, ScanFault, Span};
 use crate::incoming::Incoming;
-use crate::request::{Facts, Request, RequestLine, Target, TargetForm, Version};
+use crate::request::{Facts, Request, RequestLine, Target, TargetForm};
 use crate::syntax;
 
 /// Reads a head as it arrives, each byte once, and judges it where the stream says so, not where a read ended: "each

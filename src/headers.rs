@@ -356,3 +356,41 @@ impl LineScan {
         if bytes.len() > limit { Err(ScanFault::TooLong) } else { Ok(None) }
     }
 }
+
+/// Framing, routing, authentication and the meaning of the content are settled before a trailer is seen. A field of
+/// these in a trailer section is an attempt to unsettle them (CVE-2023-45648, CVE-2025-53643).
+pub(crate) const REFUSED_IN_TRAILERS: [&str; 9] = [
+    "transfer-encoding",
+    "content-length",
+    "host",
+    "trailer",
+    "authorization",
+    "proxy-authorization",
+    "content-encoding",
+    "content-type",
+    "content-range",
+];
+
+/// Controls, conditions and per-connection fields: of no use in a trailer section, and of no harm when dropped.
+pub(crate) const DROPPED_FROM_TRAILERS: [&str; 20] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "te",
+    "upgrade",
+    "expect",
+    "cookie",
+    "cookie2",
+    "set-cookie",
+    "cache-control",
+    "pragma",
+    "max-forwards",
+    "range",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "if-range",
+    "forwarded",
+];

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::error::{Limit, ProtocolError};
 use crate::framing::RequestBody;
 use crate::head::HeadParser;
-use crate::headers::Headers;
+use crate::headers::{self, Headers};
 use crate::incoming::Incoming;
 use crate::request::Request;
 
@@ -278,53 +278,15 @@ impl Reader {
         if !trailers.parse(section, 0, lines) {
             return Err(ProtocolError::Trailer);
         }
-        if trailers.iter().any(|field| REFUSED_IN_TRAILERS.contains(&field.name())) {
+        if trailers.iter().any(|field| headers::REFUSED_IN_TRAILERS.contains(&field.name())) {
             return Err(ProtocolError::Trailer);
         }
         let request = self.request.as_ref();
         trailers.retain(|name| {
-            !DROPPED_FROM_TRAILERS.contains(&name)
+            !headers::DROPPED_FROM_TRAILERS.contains(&name)
                 && !name.starts_with("x-forwarded-")
                 && !request.is_some_and(|request| request.has_connection_option(name))
         });
         Ok(trailers)
     }
 }
-
-/// Framing, routing, authentication and the meaning of the content are settled before a trailer is seen. A field of
-/// these in a trailer section is an attempt to unsettle them (CVE-2023-45648, CVE-2025-53643).
-pub(crate) const REFUSED_IN_TRAILERS: [&str; 9] = [
-    "transfer-encoding",
-    "content-length",
-    "host",
-    "trailer",
-    "authorization",
-    "proxy-authorization",
-    "content-encoding",
-    "content-type",
-    "content-range",
-];
-
-/// Controls, conditions and per-connection fields: of no use in a trailer section, and of no harm when dropped.
-const DROPPED_FROM_TRAILERS: [&str; 20] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "te",
-    "upgrade",
-    "expect",
-    "cookie",
-    "cookie2",
-    "set-cookie",
-    "cache-control",
-    "pragma",
-    "max-forwards",
-    "range",
-    "if-match",
-    "if-none-match",
-    "if-modified-since",
-    "if-unmodified-since",
-    "if-range",
-    "forwarded",
-];

@@ -6,39 +6,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::framing::RequestBody;
+use crate::framing::{RequestBody, Version};
 use crate::headers::{Headers, Span};
 use crate::syntax;
-
-/// The version of a request.
-///
-/// # Examples
-/// ```
-/// assert_eq!(sansgi::Version::Http11.as_str(), "1.1");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Version {
-    /// HTTP/1.0
-    Http10,
-    /// HTTP/1.1
-    #[default]
-    Http11,
-}
-
-impl Version {
-    /// As ASGI's `http_version` has it.
-    ///
-    /// # Examples
-    /// ```
-    /// assert_eq!(sansgi::Version::Http10.as_str(), "1.0");
-    /// ```
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Http10 => "1.0",
-            Self::Http11 => "1.1",
-        }
-    }
-}
 
 /// The form of a request target (RFC 9112 §3.2).
 ///

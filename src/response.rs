@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use crate::config::MAX_LENGTH;
 use crate::error::Misuse;
 use crate::framing::Lines;
-use crate::reader::REFUSED_IN_TRAILERS;
+use crate::headers::REFUSED_IN_TRAILERS;
 use crate::syntax::{self, Digits};
 
 /// A header as an application sends it: name and value.

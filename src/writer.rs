@@ -10,9 +10,9 @@ use crate::chunked;
 use crate::config::Config;
 use crate::date::Date;
 use crate::error::Misuse;
-use crate::framing::{self, ResponseBody};
+use crate::framing::{self, ResponseBody, Version};
 use crate::outgoing::Outgoing;
-use crate::request::{Request, Version};
+use crate::request::Request;
 use crate::response::{self, Found, Pair};
 use crate::syntax::Digits;
 

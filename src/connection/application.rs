@@ -39,11 +39,11 @@ impl Connection {
         }
         match self.reader.part(&self.config) {
             Ok(Part::Content { bytes, last }) => {
-                self.happened(if last { Event::BodyEnded } else { Event::BodyArrived }, CloseReason::LastRequest);
+                self.moved_on(if last { Event::BodyEnded } else { Event::BodyArrived });
                 Poll::Ready(ReceiveEvent::Request { body: bytes, more_body: !last })
             }
             Ok(Part::Nothing) => {
-                self.happened(Event::Receive, CloseReason::LastRequest);
+                self.moved_on(Event::Receive);
                 Poll::Pending
             }
             Err(error) => {
@@ -160,7 +160,7 @@ impl Connection {
             self.writer.release_head(self.state.next != Next::Request);
         }
         self.writer.write_body(content, checked, completes);
-        self.happened(event, CloseReason::LastRequest);
+        self.moved_on(event);
         Ok(())
     }
 
@@ -177,7 +177,7 @@ impl Connection {
             self.settle_early_response();
         }
         self.writer.write_trailers(headers, !more_trailers);
-        self.happened(event, CloseReason::LastRequest);
+        self.moved_on(event);
         Ok(())
     }
 
