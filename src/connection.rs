@@ -281,11 +281,13 @@ impl Connection {
     pub fn next_action(&mut self, now: Instant) -> Action {
         self.waits.advance(now);
         loop {
-            self.turn();
-            if let Some(overdue) = self.waits.overdue_before_reading(&self.config.timeouts, self.reader.content_bytes())
-            {
-                self.expire(overdue);
-                continue;
+            if self.waits.has_more_than_reading() {
+                self.turn();
+                let body_bytes = self.reader.content_bytes();
+                if let Some(overdue) = self.waits.overdue_before_reading(&self.config.timeouts, body_bytes) {
+                    self.expire(overdue);
+                    continue;
+                }
             }
             if let Some(request) = self.interpret() {
                 return self.start(request);
@@ -404,7 +406,7 @@ impl Connection {
                 }
                 Reading::Closed => self.interpret_eof(),
             }
-            if self.state.discards() {
+            if !self.reader.incoming.bytes.is_empty() && self.state.discards() {
                 self.reader.incoming.clear();
             }
             if self.state == before {
@@ -413,6 +415,7 @@ impl Connection {
         }
     }
 
+    #[inline(never)] // apart, so that the questions between two requests stay small
     fn interpret_head(&mut self) -> Option<Request> {
         if self.state.reading == Reading::Idle && self.is_above_high_water() {
             return None;

@@ -18,6 +18,8 @@ extern crate alloc;
 extern crate std;
 
 mod action;
+#[cfg(feature = "arbitrary")]
+pub mod arbitrary;
 mod body;
 #[cfg(feature = "std")]
 mod channel;
@@ -51,9 +53,10 @@ pub use connection::Connection;
 pub use date::Date;
 pub use error::{CloseReason, Limit, Misuse, ProtocolError, SendError};
 pub use exchange::{Exchange, ExchangeId, ReceiveEvent, SendEvent};
+pub use framing::Version;
 pub use headers::{Field, Fields, Headers};
 pub use outgoing::Chunks;
-pub use request::{Request, TargetForm, Version, decode_path};
+pub use request::{Request, TargetForm, decode_path};
 pub use state::Outcome;
 #[cfg(feature = "std")]
 pub use time::Clock;

@@ -64,10 +64,12 @@ pub(crate) fn all(bytes: &[u8], class: u8) -> bool {
     common & class != 0
 }
 
-/// Whether these are the same but for the case of ASCII letters; `lower` has none in upper case.
+/// Whether a token is this name in any case; `lower` is of lower-case letters and `-`. Setting the bit that parts the
+/// cases makes no other byte of a token one of these, and takes the whole name at once.
 #[inline]
-pub(crate) fn is_name<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
-    <&[u8; N]>::try_from(name).is_ok_and(|name| name.map(|byte| byte.to_ascii_lowercase()) == *lower)
+pub(crate) fn is_name<const N: usize>(token: &[u8], lower: &[u8; N]) -> bool {
+    let Ok(token) = <&[u8; N]>::try_from(token) else { return false };
+    token.iter().zip(lower).fold(0, |difference, (byte, lower)| difference | ((byte | 0x20) ^ lower)) == 0
 }
 
 /// `token = 1*tchar` (RFC 9110 §5.6.2).

@@ -198,6 +198,11 @@ impl Waits {
         self.body_wait = Duration::ZERO;
     }
 
+    /// Whether, at the last turn, there was a wait that has nothing to do with bytes that came and are not interpreted yet.
+    pub(crate) fn has_more_than_reading(&self) -> bool {
+        self.unwritten_since.is_some() || self.shutdown_since.is_some() || self.awaited == Awaited::Close
+    }
+
     /// What has lasted too long, of what has nothing to do with bytes that came and are not interpreted yet.
     pub(crate) fn overdue_before_reading(&self, timeouts: &Timeouts, body_bytes: u64) -> Option<Overdue> {
         if self.is_due(self.write_deadline(timeouts)) {
