@@ -3,10 +3,9 @@
 //! A chunk's line is read by a machine of our own, byte by byte: `httparse::parse_chunk_size` accepts lines that the
 //! grammar refuses (`;`, `5 `, a line feed inside an extension), each of them a known smuggling vector.
 
-use bytes::BytesMut;
-
 use crate::config::{Limits, MAX_LENGTH};
 use crate::error::{Limit, ProtocolError};
+use crate::outgoing::Put;
 use crate::syntax::{self, Digits};
 
 /// Where the decoder is in
@@ -189,8 +188,8 @@ impl ChunkedDecoder {
 }
 
 /// The line of a chunk. Never of an empty one: that would end the body.
-pub(crate) fn encode_size(size: u64, into: &mut BytesMut) {
+pub(crate) fn encode_size(size: u64, into: &mut impl Put) {
     debug_assert!(size > 0, "a chunk of no bytes is the last chunk");
-    into.extend_from_slice(Digits::hex(size).as_bytes());
-    into.extend_from_slice(b"\r\n");
+    into.put(Digits::hex(size).as_bytes());
+    into.put(b"\r\n");
 }

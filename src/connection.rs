@@ -428,7 +428,9 @@ impl Connection {
             Ok(Some(request)) => return Some(request),
             Ok(None) => {
                 if self.reader.head_has_begun() {
-                    self.moved_on(Event::HeadBegan);
+                    if self.state.reading == Reading::Idle {
+                        self.moved_on(Event::HeadBegan);
+                    }
                 } else if self.reader.incoming.bytes.is_empty() {
                     // "An idle connection gives its buffers back by itself."
                     self.reader.release();

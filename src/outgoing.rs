@@ -1,6 +1,6 @@
 //! What was accepted and not yet written: bytes and opaque parts, in order.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{VecDeque, vec_deque};
 use core::fmt;
 
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -9,9 +9,16 @@ use bytes::{Buf as _, Bytes, BytesMut};
 /// that a small response leaves in one contiguous write.
 const COPIED_BELOW: usize = 1024;
 
+/// Longest piece that is kept in its place in the queue: the lines around a chunk.
+const SMALL: usize = 30;
+
 #[derive(Clone, Debug)]
 enum Item {
     Bytes(Bytes),
+    /// Pieces put together, behind something that was queued as it is.
+    Buffer(BytesMut),
+    /// A few bytes: they need no memory of their own.
+    Small(Small),
     /// Bytes that the driver moves by itself.
     Part {
         token: u64,
@@ -19,14 +26,78 @@ enum Item {
     },
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Small {
+    text: [u8; SMALL],
+    start: u8,
+    end: u8,
+}
+
+impl Small {
+    const EMPTY: Self = Self { text: [0; SMALL], start: 0, end: 0 };
+
+    fn bytes(&self) -> &[u8] {
+        self.text.get(usize::from(self.start)..usize::from(self.end)).unwrap_or_default()
+    }
+
+    /// False if they do not fit.
+    fn push(&mut self, bytes: &[u8]) -> bool {
+        let start = usize::from(self.end);
+        let end = start.saturating_add(bytes.len());
+        let Some(place) = self.text.get_mut(start..end) else { return false };
+        place.copy_from_slice(bytes);
+        self.end = u8::try_from(end).unwrap_or(u8::MAX);
+        true
+    }
+
+    fn advance(&mut self, length: usize) {
+        self.start = self.start.saturating_add(u8::try_from(length).unwrap_or(u8::MAX)).min(self.end);
+    }
+}
+
+/// Takes pieces of text.
+pub(crate) trait Put {
+    fn put(&mut self, piece: &[u8]);
+}
+
+impl Put for BytesMut {
+    fn put(&mut self, piece: &[u8]) {
+        self.extend_from_slice(piece);
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outgoing {
     /// Taken by a kernel that keeps it, and not yet written.
     in_flight: u64,
+    /// What comes first: its memory serves one response after the other.
+    front: BytesMut,
+    /// Behind it.
     queue: VecDeque<Item>,
-    /// Behind the queue: what was written into a buffer of our own.
-    tail: BytesMut,
     unwritten: u64,
+}
+
+impl Put for Outgoing {
+    fn put(&mut self, piece: &[u8]) {
+        self.unwritten = self.unwritten.saturating_add(count(piece.len()));
+        if self.queue.is_empty() {
+            self.front.extend_from_slice(piece);
+            return;
+        }
+        let has_room = match self.queue.back_mut() {
+            Some(Item::Buffer(buffer)) => {
+                buffer.extend_from_slice(piece);
+                true
+            }
+            Some(Item::Small(small)) => small.push(piece),
+            Some(Item::Bytes(_) | Item::Part { .. }) | None => false,
+        };
+        if !has_room {
+            let mut small = Small::EMPTY;
+            let item = if small.push(piece) { Item::Small(small) } else { Item::Buffer(BytesMut::from(piece)) };
+            self.queue.push_back(item);
+        }
+    }
 }
 
 impl Outgoing {
@@ -35,30 +106,27 @@ impl Outgoing {
         self.unwritten
     }
 
-    /// Queues what `write` appends to the buffer.
-    pub(crate) fn write(&mut self, write: impl FnOnce(&mut BytesMut)) {
-        let before = self.tail.len();
-        write(&mut self.tail);
-        self.unwritten = self.unwritten.saturating_add(count(self.tail.len().saturating_sub(before)));
+    /// The memory of what was written, for the next head.
+    pub(crate) fn take_spare(&mut self) -> BytesMut {
+        if self.front.is_empty() { core::mem::take(&mut self.front) } else { BytesMut::new() }
     }
 
     /// Queues all of `buffer`, which is left empty.
     pub(crate) fn append(&mut self, buffer: &mut BytesMut) {
-        self.unwritten = self.unwritten.saturating_add(count(buffer.len()));
-        if self.tail.is_empty() {
-            core::mem::swap(&mut self.tail, buffer);
+        if self.front.is_empty() && self.queue.is_empty() {
+            self.unwritten = self.unwritten.saturating_add(count(buffer.len()));
+            core::mem::swap(&mut self.front, buffer);
         } else {
-            self.tail.extend_from_slice(buffer);
+            self.put(buffer);
         }
         buffer.clear();
     }
 
     pub(crate) fn push(&mut self, bytes: Bytes) {
         if bytes.len() < COPIED_BELOW {
-            self.write(|tail| tail.extend_from_slice(&bytes));
+            self.put(&bytes);
         } else {
             self.unwritten = self.unwritten.saturating_add(count(bytes.len()));
-            self.seal();
             self.queue.push_back(Item::Bytes(bytes));
         }
     }
@@ -66,15 +134,7 @@ impl Outgoing {
     pub(crate) fn push_part(&mut self, token: u64, length: u64) {
         if length > 0 {
             self.unwritten = self.unwritten.saturating_add(length);
-            self.seal();
             self.queue.push_back(Item::Part { token, remaining: length });
-        }
-    }
-
-    fn seal(&mut self) {
-        if !self.tail.is_empty() {
-            let sealed = self.tail.split().freeze();
-            self.queue.push_back(Item::Bytes(sealed));
         }
     }
 
@@ -85,49 +145,38 @@ impl Outgoing {
         let landed = left.min(self.in_flight);
         self.in_flight = self.in_flight.saturating_sub(landed);
         left = left.saturating_sub(landed);
-        while left > 0 {
-            let size = match self.queue.front_mut() {
-                Some(Item::Bytes(bytes)) => {
-                    let size = left.min(count(bytes.len()));
-                    bytes.advance(usize::try_from(size).unwrap_or(bytes.len()));
-                    if bytes.is_empty() {
-                        self.queue.pop_front();
-                    }
-                    size
-                }
-                Some(Item::Part { remaining, .. }) => {
-                    let size = left.min(*remaining);
-                    *remaining = remaining.saturating_sub(size);
-                    if *remaining == 0 {
-                        self.queue.pop_front();
-                    }
-                    size
-                }
-                None => {
-                    let size = usize::try_from(left).unwrap_or(self.tail.len()).min(self.tail.len());
-                    self.tail.advance(size);
-                    break;
-                }
-            };
+        let first = self.front.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.front.advance(first);
+        left = left.saturating_sub(count(first));
+        while left > 0
+            && let Some(item) = self.queue.front_mut()
+        {
+            let size = left.min(item.length());
+            item.advance(size);
+            if item.length() == 0 {
+                self.queue.pop_front();
+            }
             left = left.saturating_sub(size);
         }
     }
 
     /// The chunks to write now: up to the first opaque part.
     pub(crate) fn chunks(&self) -> Chunks<'_> {
-        Chunks { outgoing: self, next: 0 }
+        Chunks { front: &self.front, queue: self.queue.iter() }
     }
 
     /// The first chunk, for a kernel that keeps it.
     pub(crate) fn take(&mut self) -> Option<Bytes> {
-        let bytes = match self.queue.front() {
-            Some(Item::Part { .. }) => return None,
-            Some(Item::Bytes(_)) => match self.queue.pop_front() {
-                Some(Item::Bytes(bytes)) => bytes,
-                Some(Item::Part { .. }) | None => return None,
-            },
-            None if self.tail.is_empty() => return None,
-            None => self.tail.split().freeze(),
+        let bytes = if self.front.is_empty() {
+            let bytes = self.queue.front()?.bytes()?;
+            let taken = match self.queue.front() {
+                Some(Item::Bytes(bytes)) => bytes.clone(),
+                Some(Item::Buffer(_) | Item::Small(_) | Item::Part { .. }) | None => Bytes::copy_from_slice(bytes),
+            };
+            self.queue.pop_front();
+            taken
+        } else {
+            self.front.split().freeze()
         };
         self.in_flight = self.in_flight.saturating_add(count(bytes.len()));
         Some(bytes)
@@ -136,8 +185,10 @@ impl Outgoing {
     /// The opaque part whose turn it is: all before it is written.
     pub(crate) fn part(&self) -> Option<(u64, u64)> {
         match self.queue.front() {
-            Some(&Item::Part { token, remaining }) if self.in_flight == 0 => Some((token, remaining)),
-            Some(Item::Part { .. } | Item::Bytes(_)) | None => None,
+            Some(&Item::Part { token, remaining }) if self.in_flight == 0 && self.front.is_empty() => {
+                Some((token, remaining))
+            }
+            Some(Item::Part { .. } | Item::Bytes(_) | Item::Buffer(_) | Item::Small(_)) | None => None,
         }
     }
 
@@ -149,12 +200,41 @@ impl Outgoing {
     /// Gives large buffers back when there is nothing to write.
     pub(crate) fn shrink(&mut self, keep_bytes: usize) {
         if self.unwritten == 0 {
-            if self.tail.capacity() > keep_bytes {
-                self.tail = BytesMut::new();
+            if self.front.capacity() > keep_bytes {
+                self.front = BytesMut::new();
             }
-            if self.queue.capacity() > 4 {
+            if self.queue.capacity().saturating_mul(size_of::<Item>()) > keep_bytes {
                 self.queue = VecDeque::new();
             }
+        }
+    }
+}
+
+impl Item {
+    /// `None` if it is opaque.
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Buffer(buffer) => Some(buffer),
+            Self::Small(small) => Some(small.bytes()),
+            Self::Part { .. } => None,
+        }
+    }
+
+    fn length(&self) -> u64 {
+        match self {
+            Self::Part { remaining, .. } => *remaining,
+            Self::Bytes(_) | Self::Buffer(_) | Self::Small(_) => count(self.bytes().unwrap_or_default().len()),
+        }
+    }
+
+    fn advance(&mut self, length: u64) {
+        let size = usize::try_from(length).unwrap_or(usize::MAX);
+        match self {
+            Self::Bytes(bytes) => bytes.advance(size.min(bytes.len())),
+            Self::Buffer(buffer) => buffer.advance(size.min(buffer.len())),
+            Self::Small(small) => small.advance(size),
+            Self::Part { remaining, .. } => *remaining = remaining.saturating_sub(length),
         }
     }
 }
@@ -177,25 +257,23 @@ fn count(length: usize) -> u64 {
 /// ```
 #[derive(Clone)]
 pub struct Chunks<'a> {
-    outgoing: &'a Outgoing,
-    next: usize,
+    /// Before the queue; empty when it was given, or is.
+    front: &'a [u8],
+    queue: vec_deque::Iter<'a, Item>,
 }
 
 impl<'a> Iterator for Chunks<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<Self::Item> {
-        let index = self.next;
-        self.next = index.checked_add(1)?;
-        match self.outgoing.queue.get(index) {
-            Some(Item::Bytes(bytes)) => Some(bytes),
-            Some(Item::Part { .. }) => {
-                self.next = usize::MAX;
-                None
-            }
-            None if index == self.outgoing.queue.len() && !self.outgoing.tail.is_empty() => Some(&self.outgoing.tail),
-            None => None,
+        if !self.front.is_empty() {
+            return Some(core::mem::take(&mut self.front));
         }
+        let bytes = self.queue.next()?.bytes();
+        if bytes.is_none() {
+            self.queue = vec_deque::Iter::default();
+        }
+        bytes
     }
 }
 

@@ -1,11 +1,10 @@
 //! The head of a response: what the application may say in it, and how it is written.
 
-use bytes::BytesMut;
-
 use crate::config::MAX_LENGTH;
 use crate::error::Misuse;
 use crate::framing::Lines;
 use crate::headers::REFUSED_IN_TRAILERS;
+use crate::outgoing::Put;
 use crate::syntax::{self, Digits};
 
 /// A header as an application sends it: name and value.
@@ -114,27 +113,27 @@ pub(crate) fn check_trailers(headers: &[Pair<'_>]) -> Result<(), Misuse> {
 
 /// `status-line = HTTP-version SP status-code SP [ reason-phrase ] CRLF` (RFC 9112 §4). Ours is the version of the
 /// server, not of the request (RFC 9110 §6.2).
-pub(crate) fn write_status_line(status: u16, into: &mut BytesMut) {
+pub(crate) fn write_status_line(status: u16, into: &mut impl Put) {
     if let Some(line) = registered_status_line(status) {
-        into.extend_from_slice(line.as_bytes());
+        into.put(line.as_bytes());
     } else {
         // "the reason-phrase … A client SHOULD ignore" it; it may be empty, the space before it may not be left out.
-        into.extend_from_slice(b"HTTP/1.1 ");
-        into.extend_from_slice(Digits::decimal(status.into()).as_bytes());
-        into.extend_from_slice(b" \r\n");
+        into.put(b"HTTP/1.1 ");
+        into.put(Digits::decimal(status.into()).as_bytes());
+        into.put(b" \r\n");
     }
 }
 
 /// `field-line = field-name ":" OWS field-value OWS` and CRLF (RFC 9112 §5).
-pub(crate) fn write_field(name: &[u8], value: &[u8], into: &mut BytesMut) {
-    into.extend_from_slice(name);
-    into.extend_from_slice(b": ");
-    into.extend_from_slice(value);
-    into.extend_from_slice(b"\r\n");
+pub(crate) fn write_field(name: &[u8], value: &[u8], into: &mut impl Put) {
+    into.put(name);
+    into.put(b": ");
+    into.put(value);
+    into.put(b"\r\n");
 }
 
 /// The application's headers, but for those that the connection writes.
-pub(crate) fn write_fields(headers: &[Pair<'_>], found: Found<'_>, into: &mut BytesMut) {
+pub(crate) fn write_fields(headers: &[Pair<'_>], found: Found<'_>, into: &mut impl Put) {
     for &(name, value) in headers {
         if !found.has_ours || ours(name).is_none() {
             write_field(name, value, into);
@@ -143,7 +142,7 @@ pub(crate) fn write_fields(headers: &[Pair<'_>], found: Found<'_>, into: &mut By
 }
 
 /// The options of all the application's `connection` lines, in one line that is left open for ours: true if it is.
-pub(crate) fn write_options(headers: &[Pair<'_>], found: Found<'_>, into: &mut BytesMut) -> bool {
+pub(crate) fn write_options(headers: &[Pair<'_>], found: Found<'_>, into: &mut impl Put) -> bool {
     if !found.has_options {
         return false;
     }
@@ -151,8 +150,8 @@ pub(crate) fn write_options(headers: &[Pair<'_>], found: Found<'_>, into: &mut B
     let options = lines.flat_map(|(_, value)| syntax::members(value)).filter(|option| !is_kept_alive_or_closed(option));
     let mut before: &[u8] = b"connection: ";
     for option in options {
-        into.extend_from_slice(before);
-        into.extend_from_slice(option);
+        into.put(before);
+        into.put(option);
         before = b", ";
     }
     true

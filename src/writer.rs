@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::date::Date;
 use crate::error::Misuse;
 use crate::framing::{self, ResponseBody, Version};
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Outgoing, Put as _};
 use crate::request::Request;
 use crate::response::{self, Found, Pair};
 use crate::syntax::Digits;
@@ -139,8 +139,14 @@ impl Writer {
         config: &Config,
         date: Option<Date>,
     ) {
+        if self.held.capacity() == 0 {
+            self.held = self.outgoing.take_spare();
+        }
         let head = &mut self.held;
-        head.reserve(KEPT_BYTES / 2);
+        // The application's headers, and as much for the status line and ours as they mostly take.
+        head.reserve(
+            headers.iter().fold(64, |sum, (name, value)| sum.saturating_add(name.len()).saturating_add(value.len())),
+        );
         response::write_status_line(status, head);
         response::write_fields(headers, found, head);
         if let Some(length) = content_length {
@@ -210,14 +216,14 @@ impl Writer {
         // "empty body part with `more_body` writes nothing": an empty chunk would end the body.
         if checked.is_written() && content.length() > 0 {
             if checked.is_chunked() {
-                self.outgoing.write(|tail| chunked::encode_size(content.length(), tail));
+                chunked::encode_size(content.length(), &mut self.outgoing);
             }
             match content {
                 Content::Bytes(bytes) => self.outgoing.push(bytes),
                 Content::Part { token, length } => self.outgoing.push_part(token, length),
             }
             if checked.is_chunked() {
-                self.outgoing.write(|tail| tail.extend_from_slice(b"\r\n"));
+                self.outgoing.put(b"\r\n");
             }
         }
         if last {
@@ -229,15 +235,12 @@ impl Writer {
     /// dropped".
     pub(crate) fn write_trailers(&mut self, headers: &[Pair<'_>], last: bool) {
         if self.encoder.is_chunked() && self.asked.takes_trailers && !headers.is_empty() {
-            let opens = !self.in_trailers;
-            self.outgoing.write(|tail| {
-                if opens {
-                    tail.extend_from_slice(b"0\r\n");
-                }
-                for (name, value) in headers {
-                    response::write_field(name, value, tail);
-                }
-            });
+            if !self.in_trailers {
+                self.outgoing.put(b"0\r\n");
+            }
+            for (name, value) in headers {
+                response::write_field(name, value, &mut self.outgoing);
+            }
             self.in_trailers = true;
         }
         if last {
@@ -248,18 +251,16 @@ impl Writer {
     fn finish_body(&mut self) {
         if self.encoder.is_chunked() {
             let end: &[u8] = if self.in_trailers { b"\r\n" } else { b"0\r\n\r\n" };
-            self.outgoing.write(|tail| tail.extend_from_slice(end));
+            self.outgoing.put(end);
         }
     }
 
     /// Queues an interim response. "1xx never carry CL/TE/body; never sent to 1.0."
     pub(crate) fn write_interim(&mut self, status: u16, headers: &[Pair<'_>], found: Found<'_>) {
         if self.asked.version == Version::Http11 {
-            self.outgoing.write(|tail| {
-                response::write_status_line(status, tail);
-                response::write_fields(headers, found, tail);
-                tail.extend_from_slice(b"\r\n");
-            });
+            response::write_status_line(status, &mut self.outgoing);
+            response::write_fields(headers, found, &mut self.outgoing);
+            self.outgoing.put(b"\r\n");
         }
     }
 
