@@ -1,5 +1,7 @@
 //! What a driver is told.
 
+use core::fmt;
+
 use bytes::Bytes;
 
 use crate::exchange::ExchangeId;
@@ -16,7 +18,7 @@ use crate::time::Instant;
 /// assert!(wait.read && !wait.write);
 /// assert_eq!(wait.deadline, Some(Instant::from_nanos(75_000_000_000))); // idle
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[must_use = "an action is told to be acted on; some are told once"]
 #[non_exhaustive]
 pub enum Action {
@@ -57,6 +59,30 @@ pub enum Action {
     },
     /// Sleep until one of these. None of them: it is the application that is waited for.
     Wait(Wait),
+}
+
+/// Of bytes that are left over only how many there are.
+impl fmt::Debug for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(id, request) => f.debug_tuple("Start").field(id).field(request).finish(),
+            Self::Disconnect(id) => f.debug_tuple("Disconnect").field(id).finish(),
+            Self::Transfer { token, remaining, wait } => f
+                .debug_struct("Transfer")
+                .field("token", token)
+                .field("remaining", remaining)
+                .field("wait", wait)
+                .finish(),
+            Self::Switch { protocol, leftover } => f
+                .debug_struct("Switch")
+                .field("protocol", protocol)
+                .field("leftover", &format_args!("{} bytes", leftover.len()))
+                .finish(),
+            Self::Shutdown => f.write_str("Shutdown"),
+            Self::Close { reset } => f.debug_struct("Close").field("reset", reset).finish(),
+            Self::Wait(wait) => f.debug_tuple("Wait").field(wait).finish(),
+        }
+    }
 }
 
 /// What to sleep for.

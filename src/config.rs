@@ -1,12 +1,13 @@
 //! What a server may choose: limits, timeouts, policies, and the memory that follows from them.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::headers::Headers;
+use crate::headers::{DebugField, Headers};
 use crate::syntax;
 
 /// How much a peer may send, in bytes or in counts. Every limit is inclusive: the limit itself passes.
@@ -190,7 +191,8 @@ impl Limits {
         self
     }
 
-    /// Most requests of one connection; its last response says `connection: close`. `None`, the default, is no limit.
+    /// Most requests of one connection, at least one; its last response says `connection: close`. `None`, the default, is
+    /// no limit.
     ///
     /// # Examples
     /// ```
@@ -269,7 +271,7 @@ impl Timeouts {
         self
     }
 
-    /// No byte of a body that somebody waits for: 408, or a cut where the response has begun. Default 30 s.
+    /// No byte of content that somebody waits for, while chunk lines and trailers count as none: 408, or a cut where the response has begun. Default 30 s.
     ///
     /// # Examples
     /// ```
@@ -376,7 +378,7 @@ pub enum EarlyResponse {
 /// let conn = Connection::new(config);
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
@@ -435,6 +437,22 @@ impl Config {
     /// ```
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder { config: Self::default() }
+    }
+}
+
+/// Of default headers that hold a secret only how long it is.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let default_headers: Vec<_> =
+            self.default_headers.iter().map(|(name, value)| DebugField { name, value }).collect();
+        f.debug_struct("Config")
+            .field("limits", &self.limits)
+            .field("timeouts", &self.timeouts)
+            .field("half_close", &self.half_close)
+            .field("early_response", &self.early_response)
+            .field("connect", &self.connect)
+            .field("default_headers", &default_headers)
+            .finish()
     }
 }
 

@@ -229,7 +229,7 @@ impl Headers {
 ///
 /// # Examples
 /// See [`Headers`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Fields<'a> {
     raw: &'a [u8],
     names: &'a str,
@@ -255,6 +255,12 @@ impl<'a> Iterator for Fields<'a> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.places.size_hint()
+    }
+}
+
+impl fmt::Debug for Fields<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
     }
 }
 

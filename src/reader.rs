@@ -35,7 +35,7 @@ pub(crate) struct Reader {
     drained: u64,
     /// Whether the body is here to its end, once the stream has ended.
     rest_is_whole: Option<bool>,
-    /// Bytes of the body came since somebody last looked.
+    /// Content came since somebody last looked. Chunk lines and trailers, however they drip, are none.
     progressed: bool,
     /// Bytes that were looked at, each as often as it was.
     pub(crate) examined: u64,
@@ -224,7 +224,7 @@ impl Reader {
         self.decoder.content_bytes
     }
 
-    /// Whether bytes of the body came since this was last asked.
+    /// Whether content came since this was last asked.
     pub(crate) fn take_progress(&mut self) -> bool {
         core::mem::take(&mut self.progressed)
     }
@@ -246,7 +246,6 @@ impl Reader {
         let before = self.decoder.examined();
         let (framing, piece) = self.decoder.piece(&self.incoming.bytes, &config.limits)?;
         self.count(framing.saturating_add(self.decoder.examined()).saturating_sub(before));
-        self.progressed |= framing > 0;
         self.incoming.bytes.advance(framing);
         Ok(piece)
     }
