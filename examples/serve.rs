@@ -6,304 +6,170 @@
 //!
 //! A line on standard input (press Enter) shuts it down gracefully.
 
-use std::io::{self, Read, Write};
-use std::net::{self, TcpListener, TcpStream};
+#[path = "app/mod.rs"]
+pub(crate) mod app;
+
+use std::future::Future;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{self, SocketAddr, TcpListener, TcpStream};
+use std::pin::pin;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::task::Poll;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Wake, Waker};
+use std::thread;
 use std::time::Duration;
-use std::{env, thread};
 
-use sansgi::{
-    Action, Clock, Config, Connection, Date, ExchangeId, Instant, Outcome, ReceiveEvent, Request, SendEvent, Wait,
-};
+use sansgi::{Action, Connection, Date, Driver, Wait};
 
-// The driver.
+use app::{Moving, Server, Tasks};
 
-/// One connection and its socket. Everything happens in calls of the application: there is no other thread.
-struct Driver<'a> {
-    conn: Connection,
-    stream: TcpStream,
-    server: &'a Server,
-    is_closed: bool,
-}
-
-impl Driver<'_> {
-    /// Serves requests until the connection is closed.
-    fn run(mut self) {
-        while !self.is_closed {
-            if let Some((id, request)) = self.turn(None) {
-                application(&mut Channel { driver: &mut self, id }, &request);
-                self.conn.exchange(id).end();
-            }
-        }
-    }
-
-    /// Does the next thing that the connection asks for; waits no longer than `until`.
-    fn turn(&mut self, until: Option<Instant>) -> Option<(ExchangeId, Request)> {
-        if self.server.is_shutting_down.load(Ordering::Relaxed) {
-            self.conn.handle_shutdown();
-        }
-        match self.conn.next_action(self.server.clock.now()) {
-            Action::Start(id, request) => {
-                self.conn.set_date(Date::now());
-                return Some((id, request));
-            }
-            Action::Wait(wait) => {
-                let deadline = wait.deadline.into_iter().chain(until).min();
-                if let Err(error) = self.wait(Wait { deadline, ..wait })
-                    // The time is up: the next question says what follows.
-                    && !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
-                {
-                    self.conn.handle_disconnect();
-                }
-            }
-            Action::Shutdown => drop(self.stream.shutdown(net::Shutdown::Write)),
-            // The standard library cannot reset a connection. Chunked and sized bodies show by themselves that they were
-            // cut, and this server sends no others to HTTP/1.1 clients.
-            Action::Close { reset: _ } => self.is_closed = true,
-            // Told to those who keep something for an exchange, or send parts and switch protocols: not here.
-            Action::Disconnect(_) | Action::Transfer { .. } | Action::Switch { .. } | _ => {}
-        }
-        None
-    }
-
-    /// Writes, or else reads, or else sleeps.
-    fn wait(&mut self, wait: Wait) -> io::Result<()> {
-        // A blocking read ends only by its timeout, so a shutdown is noticed within half a second.
-        let left = wait.deadline.map(|deadline| deadline.saturating_duration_since(self.server.clock.now()));
-        let timeout = left.unwrap_or(TICK).min(TICK).max(Duration::from_millis(1));
-        if wait.write {
-            self.stream.set_write_timeout(Some(timeout))?;
-            let slices: Vec<_> = self.conn.outgoing().take(16).map(io::IoSlice::new).collect();
-            match self.stream.write_vectored(&slices)? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => self.conn.handle_written(written),
-            }
-        } else if wait.read {
-            self.stream.set_read_timeout(Some(timeout))?;
-            let mut buffer = self.conn.read_buffer();
-            buffer.resize(buffer.capacity(), 0);
-            match self.stream.read(&mut buffer)? {
-                0 => self.conn.handle_eof(),
-                read => {
-                    buffer.truncate(read);
-                    self.conn.handle_read(buffer);
-                }
-            }
-        } else {
-            thread::sleep(timeout);
-        }
-        Ok(())
-    }
-}
-
+/// A blocking read ends only by its timeout, so a shutdown is noticed within half a second.
 const TICK: Duration = Duration::from_millis(500);
 
-/// The application's view of its exchange: ASGI's `receive` and `send`, blocking.
-struct Channel<'a, 'b> {
-    driver: &'a mut Driver<'b>,
-    id: ExchangeId,
+/// Serves one connection. The application's futures are polled here, whenever something may have changed for them.
+fn drive(mut stream: TcpStream, server: &Server) {
+    let (clock, this_thread) = (server.clock, thread::current());
+    // A parked thread is woken so; a blocking read nothing can interrupt. But all that this application waits for
+    // happens on its connection's thread.
+    let mut tasks = Tasks::new(move || clock.now(), move || this_thread.unpark());
+    let mut driver = Driver::new(Connection::new(Arc::clone(&server.config)));
+    let mut file = Moving::default();
+    loop {
+        if server.shutdown.is_requested() {
+            driver.lock().handle_shutdown();
+        }
+        let action = driver.lock().next_action(server.clock.now());
+        let (mut wait, part) = match action {
+            Action::Wait(wait) => (wait, None),
+            Action::Transfer { token, remaining, wait } => (wait, Some((token, remaining))),
+            Action::Start(id, request) => {
+                driver.lock().set_date(Date::now());
+                tasks.start(&server.app, driver.channel(id), request);
+                continue;
+            }
+            Action::Shutdown => {
+                let _ = stream.shutdown(net::Shutdown::Write);
+                continue;
+            }
+            Action::Switch { leftover, .. } => {
+                app::websocket(Ok(stream), &leftover);
+                break;
+            }
+            // The standard library cannot reset a connection. Chunked and sized bodies show by themselves that they were
+            // cut, and this server sends no others to HTTP/1.1 clients.
+            Action::Close { reset: _ } => {
+                drop(stream);
+                break;
+            }
+            Action::Disconnect(_) | _ => continue, // the task holds all that its exchange has
+        };
+        // The application goes on as far as it can; only then is there something to wait for.
+        if tasks.poll() {
+            continue;
+        }
+        wait.deadline = wait.deadline.into_iter().chain(tasks.alarm()).min();
+        let result = wait_for(wait, part, &mut driver, &mut stream, server, &mut file);
+        // When the time is up, the next question says what follows.
+        let is_late = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+        };
+        if result.is_err_and(|error| !is_late(&error)) {
+            driver.lock().handle_disconnect();
+        }
+    }
+    drop(driver);
+    while !tasks.is_empty() {
+        tasks.poll();
+        thread::park_timeout(tasks.alarm().map_or(TICK, |alarm| alarm.saturating_duration_since(server.clock.now())));
+    }
 }
 
-impl Channel<'_, '_> {
-    fn receive(&mut self) -> ReceiveEvent {
-        loop {
-            match self.driver.conn.exchange(self.id).receive() {
-                Poll::Ready(event) => return event,
-                Poll::Pending => drop(self.driver.turn(None)),
+/// Writes, or else reads, or else sleeps.
+fn wait_for(
+    wait: Wait,
+    part: Option<(u64, u64)>,
+    driver: &mut Driver,
+    stream: &mut TcpStream,
+    server: &Server,
+    file: &mut Moving,
+) -> io::Result<()> {
+    let left = wait.deadline.map(|deadline| deadline.saturating_duration_since(server.clock.now()));
+    let timeout = left.unwrap_or(TICK).clamp(Duration::from_millis(1), TICK);
+    if wait.write {
+        stream.set_write_timeout(Some(timeout))?;
+        let mut conn = driver.lock(); // the application runs on this thread, so it does not miss it
+        let written = match part {
+            Some((token, remaining)) => {
+                let written = stream.write(file.read(&server.app, token, remaining)?)?;
+                file.has_moved(written, remaining);
+                written
+            }
+            None => stream.write_vectored(&conn.outgoing().take(16).map(IoSlice::new).collect::<Vec<_>>())?,
+        };
+        conn.handle_written(written);
+    } else if wait.read {
+        stream.set_read_timeout(Some(timeout))?;
+        let mut buffer = driver.lock().read_buffer();
+        buffer.resize(buffer.capacity(), 0);
+        match stream.read(&mut buffer)? {
+            0 => driver.lock().handle_eof(),
+            read => {
+                buffer.truncate(read);
+                driver.lock().handle_read(buffer);
             }
         }
+    } else {
+        thread::park_timeout(timeout);
     }
-
-    /// False once nobody takes it any more.
-    fn send(&mut self, event: SendEvent<'_>) -> bool {
-        while self.driver.conn.exchange(self.id).ready().is_pending() {
-            self.driver.turn(None);
-        }
-        match self.driver.conn.exchange(self.id).send(event) {
-            Ok(()) => true,
-            Err(error) => {
-                eprintln!("{}: {error}", self.id);
-                false
-            }
-        }
-    }
-
-    fn sleep(&mut self, duration: Duration) {
-        let until = self.driver.server.clock.now() + duration;
-        while self.driver.server.clock.now() < until && self.outcome().is_none() {
-            self.driver.turn(Some(until));
-        }
-    }
-
-    fn outcome(&mut self) -> Option<Outcome> {
-        self.driver.conn.exchange(self.id).outcome()
-    }
-
-    fn respond(&mut self, status: u16, content_type: &str, body: &'static str) {
-        let length = body.len().to_string();
-        let headers: &[(&[u8], &[u8])] =
-            &[(b"content-type", content_type.as_bytes()), (b"content-length", length.as_bytes())];
-        let _ = self.send(SendEvent::ResponseStart { status, headers, trailers: false })
-            && self.send(SendEvent::ResponseBody { body: body.into(), more_body: false });
-    }
+    Ok(())
 }
 
-// The application.
+/// Wakes the thread that accepts.
+struct Connect(SocketAddr);
 
-const PAGE: &str = "<!doctype html>
-<html lang=en>
-<meta charset=utf-8>
-<title>sansgi</title>
-<style>body { font: 1.1em/1.5 sans-serif; max-width: 36em; margin: 3em auto; padding: 0 1em }</style>
-<h1>It works</h1>
-<p>Every protocol decision of this server is made by <code>sansgi</code>; its I/O is a few dozen lines of <code>std::net</code>.
-<ul>
-<li><a href=/echo>/echo</a> streams the request's body back as it arrives
-<li><a href=/stream>/stream</a> sends a piece a second
-<li><a href=/wait>/wait</a> waits for you to leave, and tells the terminal why it was woken
-</ul>
-<form method=post action=/echo enctype=text/plain><input name=say value=hello> <button>Echo</button></form>
-";
-
-fn application(channel: &mut Channel<'_, '_>, request: &Request) {
-    match request.raw_path() {
-        b"/" => channel.respond(200, "text/html; charset=utf-8", PAGE),
-        b"/echo" => echo(channel, request),
-        b"/stream" => stream(channel),
-        b"/wait" => wait(channel),
-        _ => channel.respond(404, "text/plain", "There is nothing here.\n"),
+impl Wake for Connect {
+    fn wake(self: Arc<Self>) {
+        let _ = TcpStream::connect(self.0);
     }
 }
-
-fn echo(channel: &mut Channel<'_, '_>, request: &Request) {
-    let content_type = request.headers().get("content-type").unwrap_or(b"text/plain");
-    let headers: &[(&[u8], &[u8])] = &[(b"content-type", content_type)];
-    let mut is_going = channel.send(SendEvent::ResponseStart { status: 200, headers, trailers: false });
-    while is_going && let ReceiveEvent::Request { body, more_body } = channel.receive() {
-        is_going = channel.send(SendEvent::ResponseBody { body, more_body }) && more_body;
-    }
-}
-
-fn stream(channel: &mut Channel<'_, '_>) {
-    let headers: &[(&[u8], &[u8])] = &[(b"content-type", b"text/plain")];
-    let mut is_going = channel.send(SendEvent::ResponseStart { status: 200, headers, trailers: false });
-    for piece in 1..=5 {
-        let body = format!("piece {piece}\n").into();
-        is_going = is_going && channel.send(SendEvent::ResponseBody { body, more_body: piece < 5 });
-        if is_going && piece < 5 {
-            channel.sleep(Duration::from_secs(1));
-        }
-    }
-}
-
-fn wait(channel: &mut Channel<'_, '_>) {
-    while channel.receive() != ReceiveEvent::Disconnect {}
-    println!(
-        "/wait: {}",
-        match channel.outcome() {
-            Some(Outcome::Complete) => "the response was complete",
-            Some(Outcome::HalfClosed | Outcome::ClientLeft) => "the client left",
-            Some(Outcome::TimedOut) => "timed out",
-            _ => "the exchange is over",
-        }
-    );
-    channel.respond(200, "text/plain", "You have left, and still read this.\n");
-}
-
-// The server.
 
 const MAX_CONNECTIONS: usize = 512;
 
-struct Server {
-    config: Arc<Config>,
-    clock: Clock,
-    is_shutting_down: AtomicBool,
-    connections: AtomicUsize,
-    /// Signals that a connection has ended.
-    ended: (Mutex<()>, Condvar),
-}
-
-impl Server {
-    /// Waits until fewer than so many connections are left.
-    fn wait_for_fewer_than(&self, count: usize) {
-        let (lock, signal) = &self.ended;
-        let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(signal.wait_while(guard, |()| self.connections.load(Ordering::SeqCst) >= count));
+pub(crate) fn serve(listener: TcpListener, server: &Server) -> io::Result<()> {
+    let waker = Waker::from(Arc::new(Connect(listener.local_addr()?)));
+    let mut requested = pin!(server.shutdown.requested());
+    if requested.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+        return Ok(());
     }
-
-    fn connection_ended(&self) {
-        let _guard = self.ended.0.lock().unwrap_or_else(PoisonError::into_inner);
-        self.connections.fetch_sub(1, Ordering::SeqCst);
-        self.ended.1.notify_all();
-    }
-}
-
-fn serve(listener: &TcpListener, server: &Arc<Server>) {
-    for stream in listener.incoming() {
-        if server.is_shutting_down.load(Ordering::SeqCst) {
-            break;
+    // A place for each connection: one more waits here until another has ended.
+    let (places, ended) = sync_channel(MAX_CONNECTIONS);
+    let ended = Mutex::new(ended);
+    let leave = || ended.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    thread::scope(|scope| {
+        for stream in listener.incoming() {
+            if server.shutdown.is_requested() {
+                break;
+            }
+            let Ok(stream) = stream else {
+                thread::sleep(Duration::from_millis(100)); // out of descriptors, most often: some will come back
+                continue;
+            };
+            let _ = stream.set_nodelay(true);
+            let _ = places.send(());
+            let serving = thread::Builder::new().spawn_scoped(scope, move || {
+                drive(stream, server);
+                let _ = leave();
+            });
+            if serving.is_err() {
+                let _ = leave();
+            }
         }
-        let Ok(stream) = stream else { continue };
-        let _ = stream.set_nodelay(true);
-        server.wait_for_fewer_than(MAX_CONNECTIONS);
-        server.connections.fetch_add(1, Ordering::SeqCst);
-        let server = Arc::clone(server);
-        thread::spawn(move || {
-            let conn = Connection::new(Arc::clone(&server.config));
-            Driver { conn, stream, server: &server, is_closed: false }.run();
-            server.connection_ended();
-        });
-    }
-    server.wait_for_fewer_than(1);
+        drop(listener);
+    }); // waits for the last connection
+    Ok(())
 }
 
 fn main() -> ExitCode {
-    let result = listen().and_then(|(listener, config)| {
-        let address = listener.local_addr().map_err(|error| error.to_string())?;
-        Ok((listener, address, config))
-    });
-    let (listener, address, config) = match result {
-        Ok(server) => server,
-        Err(message) => {
-            eprintln!("serve: {message}");
-            return ExitCode::from(2);
-        }
-    };
-    println!("http://{address}/");
-    let server = Arc::new(Server {
-        config: Arc::new(config),
-        clock: Clock::new(),
-        is_shutting_down: AtomicBool::new(false),
-        connections: AtomicUsize::new(0),
-        ended: (Mutex::new(()), Condvar::new()),
-    });
-    let at_exit = Arc::clone(&server);
-    thread::spawn(move || {
-        // Standard input that is closed, as of a service, asks for nothing.
-        if io::stdin().read_line(&mut String::new()).is_ok_and(|length| length > 0) {
-            at_exit.is_shutting_down.store(true, Ordering::SeqCst);
-            let _ = TcpStream::connect(address); // wakes `accept`
-        }
-    });
-    serve(&listener, &server);
-    ExitCode::SUCCESS
-}
-
-fn listen() -> Result<(TcpListener, Config), String> {
-    let (mut host, mut port) = ("127.0.0.1".to_owned(), 8000_u16);
-    let mut arguments = env::args().skip(1);
-    while let Some(flag) = arguments.next() {
-        let value = arguments.next();
-        match (flag.as_str(), value) {
-            ("--host", Some(value)) => host = value,
-            ("--port", Some(value)) => port = value.parse().map_err(|_| format!("no port: {value}"))?,
-            _ => return Err(format!("bad flag {flag}; it takes --host ADDRESS and --port NUMBER (0 picks one)")),
-        }
-    }
-    let listener = TcpListener::bind((host.as_str(), port)).map_err(|error| format!("{host}:{port}: {error}"))?;
-    let config = Config::builder().default_header("server", "sansgi").build().map_err(|error| error.to_string())?;
-    Ok((listener, config))
+    app::main("serve", serve)
 }

@@ -1,0 +1,269 @@
+//! The application that all drivers serve: ASGI in Rust, on a `Channel` and nothing else. It knows no runtime; what it
+//! needs of one, a sleep, each driver passes in.
+
+#![allow(dead_code, unused_imports, reason = "each driver uses a part of it")]
+
+mod cli;
+mod moving;
+mod shutdown;
+mod tasks;
+
+use std::fs::{self, File};
+use std::future::Future;
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use std::{io, thread};
+
+use bytes::Bytes;
+use sansgi::{Channel, Clock, Config, Outcome, ReceiveEvent, Request, SendError, SendEvent};
+use tungstenite::protocol::{Role, WebSocket};
+
+pub(crate) use cli::{main, seed};
+pub(crate) use moving::Moving;
+pub(crate) use shutdown::{Alive, Requested, Shutdown};
+pub(crate) use tasks::Tasks;
+
+/// What all connections of a server share.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Clock,
+    pub(crate) app: App,
+    pub(crate) shutdown: Shutdown,
+}
+
+impl Server {
+    pub(crate) fn new(config: Config, app: App) -> Self {
+        Self { config: Arc::new(config), clock: Clock::new(), app, shutdown: Shutdown::default() }
+    }
+}
+
+/// A clone for each request.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Shared>);
+
+struct Shared {
+    report: Box<dyn Fn(&str) + Send + Sync>,
+    file: PathBuf,
+    started: AtomicUsize,
+}
+
+const PAGE: &str = "<!doctype html>
+<html lang=en>
+<meta charset=utf-8>
+<title>sansgi</title>
+<style>body { font: 1.1em/1.5 sans-serif; max-width: 36em; margin: 3em auto; padding: 0 1em }</style>
+<h1>It works</h1>
+<p>Every protocol decision of this server is made by <code>sansgi</code>; its I/O is a hundred lines of the driver that you
+have started.
+<ul>
+<li><a href=/echo>/echo</a> streams the request's body back as it arrives
+<li><a href=/stream>/stream</a> sends a piece a second
+<li><a href=/wait>/wait</a> waits for you to leave, and tells the terminal why it was woken
+<li><a href=/large?bytes=100000000>/large?bytes=100000000</a> is a download, made no faster than you read
+<li><a href=/file>/file</a> is moved by the driver, without a copy where it can
+<li>/early answers without reading the body, /websocket echoes, <a href=/crash>/crash</a> and
+<a href=/crash-late>/crash-late</a> panic before and after the head
+</ul>
+<form method=post action=/echo enctype=text/plain><input name=say value=hello> <button>Echo</button></form>
+";
+
+const PLAIN: (&[u8], &[u8]) = (b"content-type", b"text/plain");
+
+/// The driver's name of the one file that there is.
+const FILE: u64 = 1;
+
+impl App {
+    /// Reports to standard output.
+    pub(crate) fn new() -> Self {
+        Self::reporting(|line| println!("{line}"))
+    }
+
+    /// Reports how each `/wait` ended, and every other request whose response was not completed.
+    pub(crate) fn reporting(report: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+        Self(Arc::new(Shared { report: Box::new(report), file, started: AtomicUsize::new(0) }))
+    }
+
+    /// How many requests it was given.
+    pub(crate) fn started(&self) -> usize {
+        self.0.started.load(Ordering::SeqCst)
+    }
+
+    /// The file that a driver moves for a `ResponsePart`.
+    pub(crate) fn open(&self, token: u64) -> io::Result<File> {
+        if token == FILE { File::open(&self.0.file) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    /// One request and its response.
+    pub(crate) async fn run<S, F>(self, channel: Channel, request: Request, sleep: S)
+    where
+        S: Fn(Duration) -> F,
+        F: Future<Output = ()>,
+    {
+        // However this ends, by a panic too, the connection learns that it has.
+        let _ending = channel.end_on_drop();
+        self.0.started.fetch_add(1, Ordering::SeqCst);
+        let result = match request.raw_path() {
+            b"/" => respond(&channel, 200, &[(b"content-type", b"text/html; charset=utf-8")], PAGE).await,
+            b"/echo" => echo(&channel, &request).await,
+            b"/stream" => stream(&channel, &request, sleep).await,
+            b"/wait" => self.wait(&channel, &request).await,
+            b"/large" => large(&channel, &request).await,
+            b"/early" => respond(&channel, 200, &[PLAIN], "I have read none of it.\n").await,
+            b"/file" => self.file(&channel, &request).await,
+            b"/websocket" => upgrade(&channel, &request).await,
+            b"/crash" => panic!("/crash, as asked"),
+            b"/crash-late" => crash_late(&channel).await,
+            _ => respond(&channel, 404, &[PLAIN], "There is nothing here.\n").await,
+        };
+        if let Err(SendError::Misuse(misuse)) = result {
+            eprintln!("{}: {misuse}", request.path());
+        }
+        if !matches!(channel.end(), Outcome::Complete | Outcome::HalfClosed | Outcome::Switched) {
+            self.report(&channel, &request);
+        }
+    }
+
+    fn report(&self, channel: &Channel, request: &Request) {
+        let outcome = match channel.outcome() {
+            None => "waits",
+            Some(Outcome::Complete) => "the response was complete",
+            Some(Outcome::HalfClosed | Outcome::ClientLeft) => "the client left",
+            Some(Outcome::TimedOut) => "timed out",
+            Some(_) => "failed",
+        };
+        (self.0.report)(&format!("{}: {outcome}", request.path()));
+    }
+
+    /// A long poll that nothing ever happens to, but its end.
+    async fn wait(&self, channel: &Channel, request: &Request) -> Result<(), SendError> {
+        let empty = channel.receive().await;
+        self.report(channel, request);
+        if empty != ReceiveEvent::Disconnect {
+            while channel.receive().await != ReceiveEvent::Disconnect {}
+            self.report(channel, request);
+        }
+        respond(channel, 200, &[PLAIN], "You have left, and still read this.\n").await
+    }
+
+    /// `?bytes=` announces another length than the file has.
+    async fn file(&self, channel: &Channel, request: &Request) -> Result<(), SendError> {
+        let Ok(metadata) = fs::metadata(&self.0.file) else {
+            return respond(channel, 404, &[PLAIN], "There is no such file.\n").await;
+        };
+        let len = number(request, "bytes").unwrap_or(metadata.len());
+        let length = len.to_string();
+        let headers: &[(&[u8], &[u8])] = &[PLAIN, (b"content-length", length.as_bytes())];
+        channel.send(SendEvent::ResponseStart { status: 200, headers, trailers: false }).await?;
+        channel.send(SendEvent::ResponsePart { token: FILE, len, more_body: false }).await
+    }
+}
+
+async fn respond(
+    channel: &Channel,
+    status: u16,
+    headers: &[(&[u8], &[u8])],
+    body: &'static str,
+) -> Result<(), SendError> {
+    let length = body.len().to_string();
+    let headers = &[headers, &[(b"content-length", length.as_bytes())]].concat();
+    channel.send(SendEvent::ResponseStart { status, headers, trailers: false }).await?;
+    channel.send(SendEvent::ResponseBody { body: body.into(), more_body: false }).await
+}
+
+async fn echo(channel: &Channel, request: &Request) -> Result<(), SendError> {
+    let content_type = request.headers().get("content-type").unwrap_or(b"text/plain");
+    let headers: &[(&[u8], &[u8])] = &[(b"content-type", content_type)];
+    channel.send(SendEvent::ResponseStart { status: 200, headers, trailers: false }).await?;
+    while let ReceiveEvent::Request { body, more_body } = channel.receive().await {
+        channel.send(SendEvent::ResponseBody { body, more_body }).await?;
+        if !more_body {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// `?every=` says how many milliseconds lie between the pieces.
+async fn stream<S, F>(channel: &Channel, request: &Request, sleep: S) -> Result<(), SendError>
+where
+    S: Fn(Duration) -> F,
+    F: Future<Output = ()>,
+{
+    let every = Duration::from_millis(number(request, "every").unwrap_or(1000));
+    channel.send(SendEvent::ResponseStart { status: 200, headers: &[PLAIN], trailers: false }).await?;
+    for piece in 1..=5 {
+        let body = format!("piece {piece}\n").into();
+        channel.send(SendEvent::ResponseBody { body, more_body: piece < 5 }).await?;
+        if piece < 5 {
+            sleep(every).await;
+        }
+    }
+    Ok(())
+}
+
+/// `send` waits for the client to read, so one part after the other is in memory, never all of it.
+async fn large(channel: &Channel, request: &Request) -> Result<(), SendError> {
+    let Some(mut left) = number(request, "bytes") else {
+        return respond(channel, 400, &[PLAIN], "How much? Say ?bytes=NUMBER.\n").await;
+    };
+    let length = left.to_string();
+    let headers: &[(&[u8], &[u8])] = &[PLAIN, (b"content-length", length.as_bytes())];
+    channel.send(SendEvent::ResponseStart { status: 200, headers, trailers: false }).await?;
+    let part = Bytes::from(vec![b'.'; 64 * 1024]);
+    loop {
+        let size = usize::try_from(left).map_or(part.len(), |left| left.min(part.len()));
+        left -= size as u64;
+        channel.send(SendEvent::ResponseBody { body: part.slice(..size), more_body: left > 0 }).await?;
+        if left == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn number(request: &Request, name: &str) -> Option<u64> {
+    str::from_utf8(request.query()).ok()?.strip_prefix(name)?.strip_prefix('=')?.parse().ok()
+}
+
+/// The client learns from the connection that this is not all.
+async fn crash_late(channel: &Channel) -> Result<(), SendError> {
+    channel.send(SendEvent::ResponseStart { status: 200, headers: &[PLAIN], trailers: false }).await?;
+    channel.send(SendEvent::ResponseBody { body: "This is not".into(), more_body: true }).await?;
+    panic!("/crash-late, as asked");
+}
+
+/// Answers 101 to an offered WebSocket (RFC 6455 §4.2.2); then the driver is told to hand its socket over.
+async fn upgrade(channel: &Channel, request: &Request) -> Result<(), SendError> {
+    let is_offered = request.upgrades().any(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
+        && request.headers().get("sec-websocket-version") == Some(b"13");
+    let Some(key) = request.headers().get("sec-websocket-key").filter(|_| is_offered) else {
+        let headers: &[(&[u8], &[u8])] = &[(b"upgrade", b"websocket"), (b"sec-websocket-version", b"13"), PLAIN];
+        return respond(channel, 426, headers, "This speaks WebSocket, version 13.\n").await;
+    };
+    let accept = tungstenite::handshake::derive_accept_key(key);
+    let headers: &[(&[u8], &[u8])] = &[(b"upgrade", b"websocket"), (b"sec-websocket-accept", accept.as_bytes())];
+    channel.send(SendEvent::ResponseStart { status: 101, headers, trailers: false }).await
+}
+
+/// What comes after `Action::Switch`: `tungstenite` takes the socket and what was read of it already. A thread of its
+/// own suits every driver; one on tokio would rather use `tokio-tungstenite`. It is no connection of the server any more,
+/// so a graceful shutdown does not wait for it.
+pub(crate) fn websocket(stream: io::Result<TcpStream>, leftover: &[u8]) {
+    let leftover = leftover.to_vec();
+    let echo = move || -> Result<(), Box<dyn std::error::Error>> {
+        let stream = stream?;
+        stream.set_nonblocking(false)?;
+        let mut socket = WebSocket::from_partially_read(stream, leftover, Role::Server, None);
+        loop {
+            let message = socket.read()?; // an error once it is closed
+            if message.is_text() || message.is_binary() {
+                socket.send(message)?;
+            }
+        }
+    };
+    thread::spawn(move || drop(echo()));
+}

@@ -1,0 +1,393 @@
+//! As much of asyncio's event loop as a server needs, under its names: protocols, transports, timers, tasks.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::future::{Future, poll_fn};
+use std::io::{self, Read, Write};
+use std::net::{self, Shutdown};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake};
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Token};
+
+/// What the loop calls.
+pub(crate) trait Protocol {
+    fn connection_made(self: Rc<Self>, transport: Transport);
+    fn data_received(self: Rc<Self>, data: &[u8]);
+    /// False closes the transport; true leaves that to the protocol.
+    fn eof_received(self: Rc<Self>) -> bool;
+    /// The transport holds more than its high-water mark.
+    fn pause_writing(&self);
+    /// It holds no more than its low-water mark.
+    fn resume_writing(self: Rc<Self>);
+    /// The last call. None where it was closed by this side.
+    fn connection_lost(self: Rc<Self>, error: Option<io::Error>);
+}
+
+#[derive(Clone)]
+pub(crate) struct EventLoop(Rc<Inner>);
+
+struct Inner {
+    poll: RefCell<mio::Poll>,
+    listener: RefCell<Option<TcpListener>>,
+    connections: RefCell<HashMap<Token, Connection>>,
+    timers: RefCell<BTreeMap<(Instant, usize), Callback>>,
+    tasks: RefCell<HashMap<usize, Task>>,
+    woken: Arc<Woken>,
+    last: Cell<usize>,
+}
+
+type Connection = (Rc<dyn Protocol>, Transport);
+type Callback = Box<dyn FnOnce()>;
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Tasks to be polled, told from any thread.
+struct Woken {
+    tasks: Mutex<Vec<usize>>,
+    waker: mio::Waker,
+}
+
+struct TaskWaker {
+    task: usize,
+    woken: Arc<Woken>,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.woken.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(self.task);
+        let _ = self.woken.waker.wake();
+    }
+}
+
+pub(crate) struct TimerHandle {
+    inner: Rc<Inner>,
+    key: (Instant, usize),
+}
+
+impl TimerHandle {
+    pub(crate) fn cancel(self) {
+        self.inner.timers.borrow_mut().remove(&self.key);
+    }
+}
+
+const LISTENER: Token = Token(0);
+const WAKER: Token = Token(1);
+
+impl EventLoop {
+    pub(crate) fn new() -> io::Result<Self> {
+        let poll = mio::Poll::new()?;
+        let waker = mio::Waker::new(poll.registry(), WAKER)?;
+        Ok(Self(Rc::new(Inner {
+            poll: RefCell::new(poll),
+            listener: RefCell::default(),
+            connections: RefCell::default(),
+            timers: RefCell::default(),
+            tasks: RefCell::default(),
+            woken: Arc::new(Woken { tasks: Mutex::default(), waker }),
+            last: Cell::new(WAKER.0),
+        })))
+    }
+
+    pub(crate) fn create_server(&self, listener: net::TcpListener) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let mut listener = TcpListener::from_std(listener);
+        self.0.poll.borrow().registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        *self.0.listener.borrow_mut() = Some(listener);
+        Ok(())
+    }
+
+    pub(crate) fn close_server(&self) {
+        *self.0.listener.borrow_mut() = None;
+    }
+
+    pub(crate) fn create_task(&self, task: impl Future<Output = ()> + 'static) {
+        let id = self.next();
+        self.0.tasks.borrow_mut().insert(id, Box::pin(task));
+        Arc::new(TaskWaker { task: id, woken: Arc::clone(&self.0.woken) }).wake();
+    }
+
+    pub(crate) fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> TimerHandle {
+        let key = (Instant::now() + delay, self.next());
+        self.0.timers.borrow_mut().insert(key, Box::new(callback));
+        TimerHandle { inner: Rc::clone(&self.0), key }
+    }
+
+    pub(crate) fn sleep(&self, delay: Duration) -> impl Future<Output = ()> + use<> {
+        let (this, until) = (self.clone(), Instant::now() + delay);
+        let mut timer: Option<TimerHandle> = None;
+        poll_fn(move |context| {
+            if let Some(timer) = timer.take() {
+                timer.cancel();
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Poll::Ready(());
+            }
+            let waker = context.waker().clone();
+            timer = Some(this.call_later(left, move || waker.wake()));
+            Poll::Pending
+        })
+    }
+
+    fn next(&self) -> usize {
+        self.0.last.set(self.0.last.get() + 1);
+        self.0.last.get()
+    }
+
+    /// Until it is told to stop, and nothing is left to do.
+    pub(crate) fn run<P: Protocol + 'static>(&self, protocol_factory: impl Fn() -> Rc<P>) -> io::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            self.run_tasks();
+            self.run_timers();
+            if self.0.listener.borrow().is_none()
+                && self.0.connections.borrow().is_empty()
+                && self.0.tasks.borrow().is_empty()
+            {
+                return Ok(());
+            }
+            let next_timer = self.0.timers.borrow().first_key_value().map(|(key, _)| key.0);
+            let timeout = next_timer.map(|at| at.saturating_duration_since(Instant::now()));
+            match self.0.poll.borrow_mut().poll(&mut events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            for event in &events {
+                let connection = self.0.connections.borrow().get(&event.token()).cloned();
+                match (event.token(), connection) {
+                    (LISTENER, _) => self.accept(&protocol_factory),
+                    (_, Some((protocol, transport))) => {
+                        if event.is_writable() {
+                            transport.write_ready(&protocol);
+                        }
+                        if event.is_readable() || event.is_error() {
+                            transport.read_ready(&protocol);
+                        }
+                        transport.update();
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn accept<P: Protocol + 'static>(&self, protocol_factory: &impl Fn() -> Rc<P>) {
+        loop {
+            let accepted = self.0.listener.borrow().as_ref().map(TcpListener::accept);
+            let stream = match accepted {
+                Some(Ok((stream, _))) => stream,
+                Some(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                    // Out of descriptors, most often: some will come back.
+                    let this = self.clone();
+                    self.call_later(Duration::from_millis(100), move || {
+                        if let Some(listener) = &mut *this.0.listener.borrow_mut() {
+                            let registry = this.0.poll.borrow();
+                            let _ = registry.registry().reregister(listener, LISTENER, Interest::READABLE);
+                        }
+                    });
+                    return;
+                }
+                Some(Err(_)) | None => return,
+            };
+            let _ = stream.set_nodelay(true);
+            let token = Token(self.next());
+            let protocol: Rc<dyn Protocol> = protocol_factory();
+            let state = TransportState {
+                stream,
+                buffer: Vec::new(),
+                is_reading: true,
+                ends_when_written: false,
+                closes_when_written: false,
+                registered: None,
+            };
+            let transport = Transport { inner: Rc::clone(&self.0), token, state: Rc::new(RefCell::new(Some(state))) };
+            self.0.connections.borrow_mut().insert(token, (Rc::clone(&protocol), transport.clone()));
+            protocol.connection_made(transport.clone());
+            transport.update();
+        }
+    }
+
+    fn run_tasks(&self) {
+        let woken = std::mem::take(&mut *self.0.woken.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for id in woken {
+            let Some(mut task) = self.0.tasks.borrow_mut().remove(&id) else { continue };
+            let waker = Arc::new(TaskWaker { task: id, woken: Arc::clone(&self.0.woken) }).into();
+            let mut context = Context::from_waker(&waker);
+            // A panic ends its task, and nothing else.
+            let answer = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut context)));
+            if answer.is_ok_and(|answer| answer.is_pending()) {
+                self.0.tasks.borrow_mut().insert(id, task);
+            }
+        }
+    }
+
+    fn run_timers(&self) {
+        loop {
+            let mut timers = self.0.timers.borrow_mut();
+            let Some(timer) = timers.first_entry().filter(|timer| timer.key().0 <= Instant::now()) else { return };
+            let callback = timer.remove();
+            drop(timers);
+            callback();
+        }
+    }
+}
+
+/// A socket with a buffer for what it has not taken yet. Its high-water mark is 0, as with
+/// `transport.set_write_buffer_limits(0)`: the connection has a buffer of its own, and counts what has gone.
+#[derive(Clone)]
+pub(crate) struct Transport {
+    inner: Rc<Inner>,
+    token: Token,
+    /// None once it is closed or detached.
+    state: Rc<RefCell<Option<TransportState>>>,
+}
+
+struct TransportState {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    is_reading: bool,
+    ends_when_written: bool,
+    closes_when_written: bool,
+    registered: Option<Interest>,
+}
+
+impl Transport {
+    /// Writes what the socket takes and buffers the rest, which pauses the protocol.
+    pub(crate) fn write(&self, data: &[u8], protocol: &impl Protocol) {
+        self.with(|state| {
+            debug_assert!(state.buffer.is_empty(), "a paused protocol does not write");
+            // What goes wrong is told by the next event.
+            let written = state.stream.write(data).unwrap_or_default();
+            state.buffer.extend_from_slice(&data[written..]);
+        });
+        if self.with(|state| !state.buffer.is_empty()) == Some(true) {
+            protocol.pause_writing();
+            self.update();
+        }
+    }
+
+    pub(crate) fn write_eof(&self) {
+        self.with(|state| state.ends_when_written = true);
+        self.flushed();
+    }
+
+    /// Closes once all is written.
+    pub(crate) fn close(&self) {
+        self.with(|state| state.closes_when_written = true);
+        self.flushed();
+    }
+
+    /// Closes at once.
+    pub(crate) fn abort(&self) {
+        self.lose(None);
+    }
+
+    pub(crate) fn pause_reading(&self) {
+        self.set_reading(false);
+    }
+
+    pub(crate) fn resume_reading(&self) {
+        self.set_reading(true);
+    }
+
+    fn set_reading(&self, is_reading: bool) {
+        if self.with(|state| std::mem::replace(&mut state.is_reading, is_reading)) == Some(!is_reading) {
+            self.update();
+        }
+    }
+
+    /// `get_extra_info("socket")`.
+    pub(crate) fn socket<T>(&self, with: impl FnOnce(&TcpStream) -> T) -> Option<T> {
+        self.with(|state| with(&state.stream))
+    }
+
+    /// Takes the socket out of the loop: asyncio would set another protocol.
+    pub(crate) fn detach(&self) -> io::Result<net::TcpStream> {
+        self.inner.connections.borrow_mut().remove(&self.token);
+        let state = self.state.borrow_mut().take().ok_or(io::ErrorKind::NotConnected)?;
+        let mut stream = state.stream;
+        if state.registered.is_some() {
+            self.inner.poll.borrow().registry().deregister(&mut stream)?;
+        }
+        Ok(stream.into())
+    }
+
+    fn with<T>(&self, with: impl FnOnce(&mut TransportState) -> T) -> Option<T> {
+        self.state.borrow_mut().as_mut().map(with)
+    }
+
+    fn write_ready(&self, protocol: &Rc<dyn Protocol>) {
+        let flushed = self.with(|state| {
+            let before = state.buffer.len();
+            let written = state.stream.write(&state.buffer).unwrap_or_default();
+            state.buffer.drain(..written);
+            before > 0 && state.buffer.is_empty()
+        });
+        if flushed == Some(true) {
+            Rc::clone(protocol).resume_writing();
+            self.flushed();
+        }
+    }
+
+    fn read_ready(&self, protocol: &Rc<dyn Protocol>) {
+        let mut data = [0; 16 * 1024];
+        match self.with(|state| state.stream.read(&mut data)) {
+            Some(Ok(0)) => {
+                if self.with(|state| std::mem::take(&mut state.is_reading)) == Some(true)
+                    && !Rc::clone(protocol).eof_received()
+                {
+                    self.close();
+                }
+            }
+            Some(Ok(length)) => Rc::clone(protocol).data_received(&data[..length]),
+            Some(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => self.lose(Some(error)),
+            Some(Err(_)) | None => {}
+        }
+    }
+
+    fn flushed(&self) {
+        let closes = self.with(|state| {
+            let is_written = state.buffer.is_empty();
+            if is_written && std::mem::take(&mut state.ends_when_written) {
+                let _ = state.stream.shutdown(Shutdown::Write);
+            }
+            is_written && state.closes_when_written
+        });
+        if closes == Some(true) {
+            self.lose(None);
+        }
+    }
+
+    /// `connection_lost` is called by the loop, not from within another call.
+    fn lose(&self, error: Option<io::Error>) {
+        let connection = self.inner.connections.borrow_mut().remove(&self.token);
+        drop(self.state.borrow_mut().take());
+        if let Some((protocol, _)) = connection {
+            EventLoop(Rc::clone(&self.inner)).call_later(Duration::ZERO, move || protocol.connection_lost(error));
+        }
+    }
+
+    /// To register again tells again what is ready: so an event is repeated until it is acted on.
+    fn update(&self) {
+        let poll = self.inner.poll.borrow();
+        self.with(|state| {
+            let reading = state.is_reading.then_some(Interest::READABLE);
+            let interest = match (reading, (!state.buffer.is_empty()).then_some(Interest::WRITABLE)) {
+                (Some(reading), Some(writing)) => Some(reading | writing),
+                (reading, writing) => reading.or(writing),
+            };
+            let _ = match (state.registered, interest) {
+                (None, None) => Ok(()),
+                (None, Some(interest)) => poll.registry().register(&mut state.stream, self.token, interest),
+                (Some(_), Some(interest)) => poll.registry().reregister(&mut state.stream, self.token, interest),
+                (Some(_), None) => poll.registry().deregister(&mut state.stream),
+            };
+            state.registered = interest;
+        });
+    }
+}

@@ -1,0 +1,139 @@
+//! One suite for all drivers of `examples/`, over real loopback sockets: each case is run with each driver.
+//!
+//! No case sleeps and none asserts how long something took: it waits for an event, with a bound that only a hanging
+//! driver reaches. `SANSGI_FULL=1` makes the transfers 100 MB and the connections 10,000.
+
+// The drivers share files, as every example is a program of its own.
+#![allow(clippy::duplicate_mod)]
+
+#[path = "drivers/allocator.rs"]
+mod allocator;
+#[path = "drivers/cases.rs"]
+mod cases;
+#[path = "drivers/client.rs"]
+mod client;
+#[path = "drivers/memory.rs"]
+mod memory;
+#[path = "drivers/running.rs"]
+mod running;
+
+#[allow(dead_code, reason = "its `main`")]
+#[path = "../examples/asyncio_shaped.rs"]
+mod asyncio_shaped;
+#[allow(dead_code, reason = "its `main`")]
+#[path = "../examples/completion.rs"]
+mod completion;
+#[allow(dead_code, reason = "its `main`")]
+#[path = "../examples/embedded.rs"]
+mod embedded;
+#[allow(dead_code, reason = "its `main`")]
+#[path = "../examples/mio.rs"]
+mod mio;
+#[allow(dead_code, reason = "its `main`")]
+#[path = "../examples/serve.rs"]
+mod serve;
+#[allow(dead_code, reason = "its `main`")]
+#[path = "../examples/simulated.rs"]
+mod simulated;
+#[allow(dead_code, reason = "its `main`")]
+#[path = "../examples/smol.rs"]
+mod smol;
+#[allow(dead_code, reason = "its `main`")]
+#[path = "../examples/tokio.rs"]
+mod tokio;
+
+/// The cases as tests of one driver. What it cannot do is named, with the reason beside its line; so is what tells
+/// whether it can run here at all.
+macro_rules! suite {
+    ($driver:ident, lacks: [$($lack:ident),*] $(, needs: $needs:expr)?) => {
+        mod $driver {
+            #[allow(unused_imports, reason = "some lack nothing")]
+            use crate::running::{Lack, Subject};
+
+            fn subject() -> Subject {
+                Subject {
+                    name: stringify!($driver),
+                    start: crate::running::start!($driver),
+                    lacks: &[$(Lack::$lack),*],
+                    missing: || {
+                        $( if let Err(error) = $needs() { return Some(error.to_string()); } )?
+                        None
+                    },
+                }
+            }
+
+            suite!(@cases keep_alive, http_1_0, pipelining, expectation, echo_while_it_arrives, sleeps);
+            suite!(@cases early_response_is_read, early_response_keeps_alive);
+            suite!(@cases client_closes, client_half_closes, client_resets, client_resets_behind_a_full_buffer);
+            suite!(@cases half_close, torn_request, malformed);
+            suite!(@cases idle_deadline, head_deadline, body_deadline, write_deadline);
+            suite!(@cases shutdown_under_load, shutdown_completes_what_is_in_flight, shutdown_deadline);
+            suite!(@cases websocket, websocket_with_the_first_frame);
+            suite!(@cases crash, late_crash, late_crash_of_an_unframed_response);
+            suite!(@cases file, file_that_is_too_short);
+
+            #[test]
+            fn flat_memory() {
+                subject().run(crate::memory::is_flat);
+            }
+        }
+    };
+    (@cases $($case:ident),*) => {
+        $(
+            #[test]
+            fn $case() {
+                subject().run(crate::cases::$case);
+            }
+        )*
+    };
+}
+
+mod with {
+    // The standard library can neither reset a connection nor see a hang-up without reading.
+    suite!(serve, lacks: [Reset, HangUp]);
+    suite!(tokio, lacks: []);
+    suite!(mio, lacks: []);
+    suite!(embedded, lacks: [HangUp]);
+    // Asyncio's loop has no event for it either, but to readers and writers.
+    suite!(asyncio_shaped, lacks: [HangUp]);
+    // What it has submitted is a read or a write; there is none behind a full buffer.
+    suite!(completion, lacks: [HangUp], needs: crate::completion::runtime);
+    // Its sockets tell of a reset only those who wait to read or to write.
+    suite!(smol, lacks: [HangUp]);
+}
+
+/// The server's side of `flat_memory`, in a process of its own.
+#[test]
+#[ignore = "started by flat_memory"]
+fn server_process() {
+    memory::serve(|name| match name {
+        "serve" => Some(running::start!(serve)),
+        "completion" => Some(running::start!(completion)),
+        "asyncio_shaped" => Some(running::start!(asyncio_shaped)),
+        "embedded" => Some(running::start!(embedded)),
+        "tokio" => Some(running::start!(tokio)),
+        "mio" => Some(running::start!(mio)),
+        "smol" => Some(running::start!(smol)),
+        _ => None,
+    });
+}
+
+/// "the same seed gives the same transcript", and in each of them all that is begun comes to its end.
+#[test]
+fn simulated_runs_are_reproducible() {
+    let mut different = std::collections::BTreeSet::new();
+    for seed in 0..200 {
+        let transcript = simulated::run(seed);
+        assert_eq!(transcript, simulated::run(seed), "seed {seed}");
+        for peer in ["a", "b"] {
+            let count = |what: &str| {
+                let what = format!(" {peer}: {what}");
+                transcript.lines().filter(|line| line.contains(&what)).count()
+            };
+            assert_eq!(count("start "), count("disconnect "), "seed {seed}:\n{transcript}");
+            assert_eq!(count("closed") + count("switched"), 1, "seed {seed}:\n{transcript}");
+        }
+        different.insert(transcript);
+    }
+    assert_eq!(different.len(), 200);
+}
