@@ -111,7 +111,7 @@ impl HttpProtocol {
                     return;
                 }
                 Action::Close { reset } => {
-                    if reset || self.file.borrow().is_cut() {
+                    if reset {
                         transport.socket(|socket| SockRef::from(socket).set_linger(Some(Duration::ZERO)));
                         transport.abort();
                     }
@@ -143,7 +143,7 @@ impl HttpProtocol {
             None => Ok(self.driver.borrow_mut().lock().take_outgoing().unwrap_or_default().into()),
         };
         let Ok(chunk) = chunk else {
-            self.driver.borrow_mut().lock().handle_disconnect();
+            self.driver.borrow_mut().lock().handle_transfer_failed();
             return;
         };
         transport.write(&chunk, self);

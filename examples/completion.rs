@@ -135,7 +135,7 @@ async fn drive(stream: TcpStream, server: Server) {
                 break;
             }
             Action::Close { reset } => {
-                if reset || operations.file.is_cut() {
+                if reset {
                     let _ = SockRef::from(&operations.stream).set_linger(Some(Duration::ZERO));
                 }
                 drop((operations.reading, operations.writing));
@@ -145,7 +145,7 @@ async fn drive(stream: TcpStream, server: Server) {
             Action::Disconnect(_) | _ => continue, // the task holds all that its exchange has
         };
         if operations.submit(wait, part, &mut driver, &server.app).is_err() {
-            driver.lock().handle_disconnect();
+            driver.lock().handle_transfer_failed();
             continue;
         }
         let mut deadline = pin!(async {

@@ -66,7 +66,7 @@ async fn drive(socket: TcpSocket<'_>, server: &Server) {
                 break;
             }
             Action::Close { reset } => {
-                if reset || file.is_cut() {
+                if reset {
                     socket.abort();
                 }
                 break;
@@ -82,7 +82,7 @@ async fn drive(socket: TcpSocket<'_>, server: &Server) {
                 None => Ok(driver.lock().take_outgoing().unwrap_or_default()),
             };
             let Ok(chunk) = chunk else {
-                driver.lock().handle_disconnect();
+                driver.lock().handle_transfer_failed();
                 continue;
             };
             (sending, moving) = (chunk, part);

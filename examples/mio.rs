@@ -68,7 +68,7 @@ impl Peer {
                 }
                 Action::Close { reset } => {
                     if let Some(stream) = self.stream.take()
-                        && (reset || self.file.is_cut())
+                        && reset
                     {
                         let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
                     }
@@ -92,8 +92,11 @@ impl Peer {
                     return Turn::Wait(wait.deadline.into_iter().chain(self.tasks.alarm()).min());
                 }
                 Err(_) => {
-                    // Gone, or cut by us: the file was shorter than announced.
-                    self.driver.lock().handle_disconnect();
+                    if self.file.is_cut() {
+                        self.driver.lock().handle_transfer_failed();
+                    } else {
+                        self.driver.lock().handle_disconnect();
+                    }
                 }
             }
         }

@@ -75,7 +75,11 @@ fn drive(mut stream: TcpStream, server: &Server) {
             matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
         };
         if result.is_err_and(|error| !is_late(&error)) {
-            driver.lock().handle_disconnect();
+            if file.is_cut() {
+                driver.lock().handle_transfer_failed();
+            } else {
+                driver.lock().handle_disconnect();
+            }
         }
     }
     drop(driver);

@@ -141,7 +141,7 @@ impl Peer {
                 }
                 Action::Close { reset } => {
                     if self.is_open {
-                        self.say(if reset || self.file.is_cut() { "closed by a reset" } else { "closed" });
+                        self.say(if reset { "closed by a reset" } else { "closed" });
                         self.is_open = false;
                     }
                     (Wait::default(), None)
@@ -217,7 +217,7 @@ impl Peer {
             None => Ok(conn.outgoing().next().unwrap_or_default()),
         };
         let Ok(chunk) = chunk else {
-            conn.handle_disconnect();
+            conn.handle_transfer_failed();
             return;
         };
         let (length, room) = (chunk.len(), WINDOW - self.to_client.len());

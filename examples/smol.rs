@@ -58,7 +58,7 @@ async fn drive(stream: Async<TcpStream>, server: Server) {
                 break;
             }
             Action::Close { reset } => {
-                if reset || file.is_cut() {
+                if reset {
                     let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
                 }
                 drop(stream);
@@ -103,8 +103,11 @@ async fn drive(stream: Async<TcpStream>, server: Server) {
         if let Err(error) = done
             && error.kind() != io::ErrorKind::WouldBlock
         {
-            // Gone, or cut by us: the file was shorter than announced.
-            driver.lock().handle_disconnect();
+            if file.is_cut() {
+                driver.lock().handle_transfer_failed();
+            } else {
+                driver.lock().handle_disconnect();
+            }
         }
     }
     for task in tasks {

@@ -50,7 +50,7 @@ async fn drive(stream: TcpStream, server: Server) {
                 break;
             }
             Action::Close { reset } => {
-                if reset || file.is_cut() {
+                if reset {
                     let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
                 }
                 drop(stream);
@@ -87,8 +87,11 @@ async fn drive(stream: TcpStream, server: Server) {
         if let Err(error) = done
             && error.kind() != io::ErrorKind::WouldBlock
         {
-            // Gone, or cut by us: the file was shorter than announced.
-            driver.lock().handle_disconnect();
+            if file.is_cut() {
+                driver.lock().handle_transfer_failed();
+            } else {
+                driver.lock().handle_disconnect();
+            }
         }
     }
     while tasks.join_next().await.is_some() {}

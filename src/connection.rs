@@ -594,7 +594,8 @@ impl Connection {
         // The first reason stands, but for what then breaks an exchange off.
         let is_broken_off =
             before.in_flight() && !matches!(after.outcome, None | Some(Outcome::HalfClosed | Outcome::Complete));
-        if is_broken_off || self.close_reason.is_none() && after.next != Next::Request {
+        let is_no_switch = before.next == Next::Switch && !matches!(after.next, Next::Switch | Next::Switched);
+        if is_broken_off || is_no_switch || self.close_reason.is_none() && after.next != Next::Request {
             self.close_reason = Some(reason);
         }
         if effect == Effect::Answer {

@@ -558,8 +558,9 @@ impl Walk<'_> {
     fn holds(&mut self, was_open: bool) {
         let (fault, reason) = (self.conn.fault(), self.conn.close_reason());
         holds!(self, self.fault.is_none() || self.fault == fault, "{:?} has become {fault:?}", self.fault);
-        // "The first reason stands", but for what then breaks an exchange off, or hands the connection over.
-        let may_change = self.reason.is_none() || was_open || reason == Some(CloseReason::Switched);
+        // "The first reason stands", but for what then breaks an exchange off, or a hand-over, which may also come to nothing.
+        let switch = Some(CloseReason::Switched);
+        let may_change = self.reason.is_none() || was_open || reason == switch || self.reason == switch;
         holds!(self, self.reason == reason || may_change, "{:?} has become {reason:?}", self.reason);
         (self.fault, self.reason) = (fault, reason);
         if self.gone || self.closed.is_some() || self.switched {

@@ -77,8 +77,8 @@ impl Moving {
         Ok(&self.buffer[self.written..])
     }
 
-    /// The part was shorter than announced, or could not be read: the connection knows only that the transport is gone,
-    /// so the driver resets by itself.
+    /// Whether it was the part that failed, being shorter than announced or unreadable: then the connection is told of a
+    /// failed transfer, else that the transport is gone.
     pub(crate) fn is_cut(&self) -> bool {
         self.is_cut
     }
