@@ -925,9 +925,9 @@ fn any_trailer_is_refused_or_read_back() {
     }
 }
 
-/// The two fields that are understood: they frame the response, or say what becomes of the connection.
+/// The fields that frame the response, or say what becomes of the connection.
 #[test]
-fn any_content_length_and_connection_are_refused_or_meant() {
+fn any_framing_and_connection_are_refused_or_meant() {
     let start = started();
     let unchanged = finish(start.0.clone(), start.1, &[START, LAST]);
     for string in short_strings() {
@@ -950,7 +950,40 @@ fn any_content_length_and_connection_are_refused_or_meant() {
         if let Some(response) = response {
             assert_eq!(oracles::grammar::elements(&response.head.fields, "connection"), members);
         }
+
+        // "`transfer-encoding` from the application is ignored."
+        let headers: &[(&[u8], &[u8])] = &[(b"Transfer-Encoding", &string)];
+        let event = SendEvent::ResponseStart { status: 200, headers, trailers: false };
+        let mut connection = start.0.clone();
+        let is_taken = connection.exchange(start.1).send(event).is_ok();
+        assert_eq!(is_taken, is_field_value(&string), "{}", string.escape_ascii());
+        if is_taken {
+            assert_eq!(finish(connection, start.1, &[LAST]), unchanged);
+        }
     }
+}
+
+/// "101 only as an upgrade": to a protocol that the request offered, and no other.
+#[test]
+fn any_protocol_is_refused_or_switched_to() {
+    let (connection, id, asked) = started();
+    let unchanged = finish(connection.clone(), id, &[START, LAST]);
+    let mut taken = 0;
+    for string in short_strings() {
+        let mut connection = connection.clone();
+        let headers: &[(&[u8], &[u8])] = &[(b"Upgrade", &string)];
+        match connection.exchange(id).send(SendEvent::ResponseStart { status: 101, headers, trailers: false }) {
+            Err(SendError::Misuse(_)) => assert_eq!(finish(connection, id, &[START, LAST]), unchanged),
+            Err(other) => panic!("{}: {other}", string.escape_ascii()),
+            Ok(()) => {
+                let output = finish(connection, id, &[]);
+                let decoded = validator::validate(std::slice::from_ref(&asked), &output, End::Switched);
+                assert!(decoded.is_ok(), "{}: {decoded:?}", string.escape_ascii());
+                taken += 1;
+            }
+        }
+    }
+    assert!(taken > 0, "no switch at all");
 }
 
 #[test]

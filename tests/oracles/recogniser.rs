@@ -423,7 +423,8 @@ fn judge_fields(line: RequestLine, fields: Vec<Field>, limits: &Limits, head_end
     }
 
     let has_option = |name: &str| options.iter().any(|option| is(option, name));
-    // RFC 9112 §9.3. Behind a CONNECT that is refused may come what was meant for the tunnel: "they must not become a request".
+    // RFC 9112 §9.3. A refused CONNECT is the last request: a client that did not wait for the answer has sent the tunnel's
+    // bytes behind it (RFC 9931).
     let is_persistent = !has_option("close") && (is_1_1 || has_option("keep-alive")) && line.method != b"CONNECT";
     // "Needs `Connection: upgrade`, 1.1 and no body (a length of 0 is none), else it is ignored, not refused; `h2c` ignored."
     let mut upgrades = Vec::new();

@@ -1,5 +1,6 @@
 //! A scripted application: it does one thing after the other, and waits where it is told to wait.
 
+use std::fmt::Write as _;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ enum Op {
     Send(Sent),
     Ready,
     Show(Shown),
+    /// Logs whether any `Debug` of what it has met holds this text.
+    Debug(Vec<u8>),
     Sleep(Duration),
     AwaitStart(u64),
     End,
@@ -45,9 +48,10 @@ enum Shown {
     Trailers,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    ops: Vec<Op>,
+    /// One list for each task: the first, and those that `meanwhile` begins.
+    tasks: Vec<Vec<Op>>,
 }
 
 /// What runs where a case says nothing.
@@ -59,11 +63,16 @@ impl Script {
     }
 
     pub fn parse(block: &str) -> Result<Self, String> {
-        let mut ops = Vec::new();
+        let mut tasks = vec![Vec::new()];
         for line in block.lines().filter(|line| !line.trim().is_empty()) {
             if line.ends_with(' ') {
                 return Err(format!("white space at the end of {line:?}: write \\x20"));
             }
+            if line == "meanwhile" {
+                tasks.push(Vec::new());
+                continue;
+            }
+            let Some(ops) = tasks.last_mut() else { break };
             if let Some(field) = line.strip_prefix("  ") {
                 let (name, value) = field.split_once(':').ok_or_else(|| format!("no header: {line:?}"))?;
                 let field = (parse_bytes(name)?, parse_bytes(value.strip_prefix(' ').unwrap_or(value))?);
@@ -79,7 +88,7 @@ impl Script {
             }
             ops.push(parse_op(line)?);
         }
-        Ok(Self { ops })
+        Ok(Self { tasks })
     }
 }
 
@@ -121,6 +130,7 @@ fn parse_op(line: &str) -> Result<Op, String> {
         ("trailers", rest) => Op::Send(Sent::Trailers { headers: Vec::new(), more: more(rest)? }),
         ("informational", code) => Op::Send(Sent::Informational { status: status(code)?, headers: Vec::new() }),
         ("ready", "") => Op::Ready,
+        ("debug", rest) => Op::Debug(parse_quoted(rest)?.0),
         ("outcome", "") => Op::Show(Shown::Outcome),
         ("show", "request") => Op::Show(Shown::Request),
         ("show", "headers") => Op::Show(Shown::Headers),
@@ -141,18 +151,22 @@ pub enum Moved {
     No,
 }
 
-/// An application at work on an exchange.
+/// A task of an application, at work on an exchange.
 #[derive(Debug)]
 pub struct App {
     id: ExchangeId,
+    /// From 0.
+    task: usize,
     request: Request,
-    script: Script,
+    ops: Vec<Op>,
     next: usize,
     body_ended: bool,
     /// Until when it sleeps.
     wakes: Option<sansgi::Instant>,
     /// The operation at hand has been noted as one that takes all of the body.
     is_open: bool,
+    /// Every event that passed, by its `Debug`, if a line of the script asks for that.
+    met: Option<String>,
 }
 
 /// What an application sees of the world at one moment.
@@ -176,8 +190,27 @@ enum Step {
 }
 
 impl App {
-    pub fn new(id: ExchangeId, request: Request, script: Script) -> Self {
-        Self { id, request, script, next: 0, body_ended: false, wakes: None, is_open: false }
+    /// All tasks of a script.
+    pub fn tasks(id: ExchangeId, request: &Request, script: &Script) -> impl Iterator<Item = Self> {
+        script.tasks.iter().enumerate().map(move |(task, ops)| Self {
+            id,
+            task,
+            request: request.clone(),
+            ops: ops.clone(),
+            next: 0,
+            body_ended: false,
+            wakes: None,
+            is_open: false,
+            met: ops.iter().any(|op| matches!(op, Op::Debug(_))).then(String::new),
+        })
+    }
+
+    fn section(&self) -> (u64, usize) {
+        (self.id.as_u64(), self.task)
+    }
+
+    fn log(&self, moment: &mut Moment<'_>, line: impl Into<String>) {
+        moment.log.app(moment.now, self.section(), line);
     }
 
     /// When it wakes by itself.
@@ -187,12 +220,12 @@ impl App {
 
     /// Whether it has not come to the end of its script.
     pub fn is_at_work(&self) -> bool {
-        self.next < self.script.ops.len()
+        self.next < self.ops.len()
     }
 
     /// Does one thing, if it can.
     pub fn step(&mut self, moment: &mut Moment<'_>) -> Result<Moved, String> {
-        let Some(op) = self.script.ops.get(self.next).cloned() else { return Ok(Moved::No) };
+        let Some(op) = self.ops.get(self.next).cloned() else { return Ok(Moved::No) };
         match self.run(&op, moment)? {
             Step::Done => {
                 self.next += 1;
@@ -200,13 +233,12 @@ impl App {
             }
             Step::Again => {}
             Step::Pending => return Ok(Moved::No),
-            Step::Stop => self.next = self.script.ops.len(),
+            Step::Stop => self.next = self.ops.len(),
         }
         Ok(Moved::Yes)
     }
 
     fn run(&mut self, op: &Op, moment: &mut Moment<'_>) -> Result<Step, String> {
-        let id = self.id.as_u64();
         match op {
             Op::Receive => Ok(match self.receive(moment, false)? {
                 Received::Pending => Step::Pending,
@@ -252,18 +284,26 @@ impl App {
             Op::Ready => match moment.conn.exchange(self.id).ready() {
                 Poll::Pending => Ok(Step::Pending),
                 Poll::Ready(Ok(())) => {
-                    moment.log.app(moment.now, id, "is ready");
+                    self.log(moment, "is ready");
                     Ok(Step::Done)
                 }
                 Poll::Ready(Err(error)) => {
-                    moment.log.app(moment.now, id, format!("ready refused: {}", show_error(error)));
+                    self.log(moment, format!("ready refused: {}", show_error(error)));
                     Ok(Step::Done)
                 }
             },
             Op::Show(shown) => {
                 for line in self.shown(*shown, moment) {
-                    moment.log.app(moment.now, id, line);
+                    self.log(moment, line);
                 }
+                Ok(Step::Done)
+            }
+            Op::Debug(text) => {
+                let mut debug = format!("{:?} {:?} {:?}", self.met, self.request, moment.conn);
+                let exchange = moment.conn.exchange(self.id);
+                debug = format!("{debug} {exchange:?} {:?}", exchange.trailers());
+                let shows = debug.contains(&escape(text));
+                self.log(moment, format!("debug {} {}", if shows { "shows" } else { "hides" }, quote(text)));
                 Ok(Step::Done)
             }
             Op::Sleep(time) => match self.wakes {
@@ -280,12 +320,12 @@ impl App {
             Op::AwaitStart(number) => Ok(if moment.started >= *number { Step::Done } else { Step::Pending }),
             Op::End => {
                 let outcome = moment.conn.exchange(self.id).end();
-                moment.log.app(moment.now, id, format!("ends: {outcome:?}"));
+                self.log(moment, format!("ends: {outcome:?}"));
                 Ok(Step::Done)
             }
             Op::Crash => {
                 let outcome = moment.conn.exchange(self.id).end();
-                moment.log.app(moment.now, id, format!("crashes: {outcome:?}"));
+                self.log(moment, format!("crashes: {outcome:?}"));
                 Ok(Step::Done)
             }
         }
@@ -342,7 +382,7 @@ impl App {
     fn open(&mut self, moment: &mut Moment<'_>) {
         if !self.is_open {
             self.is_open = true;
-            moment.log.part(moment.now, self.id.as_u64(), b"", self.body_ended, true);
+            moment.log.part(moment.now, self.section(), b"", self.body_ended, true);
         }
     }
 
@@ -363,7 +403,10 @@ impl App {
                     return Err(format!("{id} receives an empty part that is not the last"));
                 }
                 self.body_ended = !more_body;
-                moment.log.part(moment.now, id, &body, !more_body, open);
+                if let Some(met) = &mut self.met {
+                    let _ = write!(met, "{:?}", ReceiveEvent::Request { body: body.clone(), more_body });
+                }
+                moment.log.part(moment.now, self.section(), &body, !more_body, open);
                 Ok(Received::Part(body.to_vec()))
             }
             Poll::Ready(ReceiveEvent::Disconnect) => {
@@ -371,7 +414,7 @@ impl App {
                     return Err(format!("{id} receives something behind a disconnect"));
                 }
                 let outcome = exchange.outcome().ok_or_else(|| format!("a disconnect of {id} without an outcome"))?;
-                moment.log.app(moment.now, id, format!("receives disconnect: {outcome:?}"));
+                self.log(moment, format!("receives disconnect: {outcome:?}"));
                 Ok(Received::Disconnect)
             }
         }
@@ -385,12 +428,15 @@ impl App {
     ) -> Result<Result<(), SendError>, String> {
         let queued = |conn: &Connection| conn.outgoing().map(<[u8]>::len).sum::<usize>();
         let before = queued(moment.conn);
+        if let Some(met) = &mut self.met {
+            let _ = write!(met, "{event:?}");
+        }
         let answer = moment.conn.exchange(self.id).send(event);
         if let Err(error) = answer {
             if queued(moment.conn) != before {
                 return Err(format!("{what} was refused, but something was written"));
             }
-            moment.log.app(moment.now, self.id.as_u64(), format!("{what} refused: {}", show_error(error)));
+            self.log(moment, format!("{what} refused: {}", show_error(error)));
         }
         Ok(answer)
     }

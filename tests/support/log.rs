@@ -24,7 +24,8 @@ enum AppLine {
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     driver: Vec<(Instant, String)>,
-    apps: BTreeMap<u64, Vec<(Instant, AppLine)>>,
+    /// By exchange, and by task of its application, from 0.
+    apps: BTreeMap<(u64, usize), Vec<(Instant, AppLine)>>,
     /// The methods of the exchanges: the form of a response depends on it.
     methods: Vec<String>,
     output: Output,
@@ -41,13 +42,13 @@ impl Log {
         self.methods.push(method.to_owned());
     }
 
-    pub fn app(&mut self, now: Instant, id: u64, line: impl Into<String>) {
-        self.apps.entry(id).or_default().push((now, AppLine::Text(line.into())));
+    pub fn app(&mut self, now: Instant, (id, task): (u64, usize), line: impl Into<String>) {
+        self.apps.entry((id, task)).or_default().push((now, AppLine::Text(line.into())));
     }
 
-    pub fn part(&mut self, now: Instant, id: u64, bytes: &[u8], ended: bool, open: bool) {
+    pub fn part(&mut self, now: Instant, (id, task): (u64, usize), bytes: &[u8], ended: bool, open: bool) {
         self.received.entry(id).or_default().extend_from_slice(bytes);
-        let lines = self.apps.entry(id).or_default();
+        let lines = self.apps.entry((id, task)).or_default();
         if let Some((before, AppLine::Part { bytes: joined, ended: end, open: is_open })) = lines.last_mut()
             && *before == now
         {
@@ -74,9 +75,13 @@ impl Log {
     pub fn render(&self) -> String {
         let mut text = String::new();
         section(&mut text, "driver", self.driver.iter().map(|(at, line)| (*at, line.clone())));
-        for (id, lines) in &self.apps {
+        for (&(id, task), lines) in &self.apps {
             let lines = lines.iter().filter_map(|(at, line)| Some((*at, show(line)?)));
-            section(&mut text, &format!("application {id}"), lines);
+            let name = match task {
+                0 => format!("application {id}"),
+                task => format!("application {id}, task {}", task + 1),
+            };
+            section(&mut text, &name, lines);
         }
         section(&mut text, "wire", output::decode(&self.output, &self.methods).into_iter());
         text

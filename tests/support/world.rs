@@ -206,7 +206,7 @@ impl<'a> World<'a> {
                     self.check_wait()?;
                     return Ok(told);
                 }
-                Action::Start(id, request) => self.starts(id, request)?,
+                Action::Start(id, request) => self.starts(id, &request)?,
                 Action::Disconnect(id) => self.disconnects(id)?,
                 Action::Shutdown => {
                     self.check_written("shutdown")?;
@@ -238,7 +238,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn starts(&mut self, id: ExchangeId, request: Request) -> Result<(), String> {
+    fn starts(&mut self, id: ExchangeId, request: &Request) -> Result<(), String> {
         if self.disconnected < self.ids.len() {
             return Err(format!("exchange {id} starts before the one before it is over"));
         }
@@ -253,7 +253,7 @@ impl<'a> World<'a> {
             Some(script) => script.clone(),
             None => app::Script::default_script()?,
         };
-        self.apps.push(App::new(id, request, script));
+        self.apps.extend(App::tasks(id, request, &script));
         self.ids.push(id);
         Ok(())
     }
