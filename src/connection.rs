@@ -17,7 +17,7 @@ use crate::exchange::{Exchange, ExchangeId};
 use crate::outgoing::Chunks;
 use crate::reader::{Drained, Reader};
 use crate::request::Request;
-use crate::state::{Effect, Event, Next, Outcome, Reading, State, Tell};
+use crate::state::{Effect, Event, Next, Outcome, Reading, State, Tell, Writing};
 use crate::time::{Awaited, Instant, Overdue, Turn, Waits};
 use crate::writer::Writer;
 
@@ -262,10 +262,16 @@ impl Connection {
         }
     }
 
+    /// Whether what comes is neither parsed nor stored. As long as the application may still hand the connection over, it
+    /// may be the next protocol's.
+    fn discards(&self) -> bool {
+        self.state.discards() && !(self.state.writing == Writing::Head && self.reader.may_switch())
+    }
+
     /// Whether what came is kept.
     fn takes(&mut self, length: usize) -> bool {
         self.was_read |= length > 0;
-        length > 0 && !self.reader.incoming.ended && !self.state.discards()
+        length > 0 && !self.reader.incoming.ended && !self.discards()
     }
 }
 
@@ -406,7 +412,7 @@ impl Connection {
                 }
                 Reading::Closed => self.interpret_eof(),
             }
-            if !self.reader.incoming.bytes.is_empty() && self.state.discards() {
+            if !self.reader.incoming.bytes.is_empty() && self.discards() {
                 self.reader.incoming.clear();
             }
             if self.state == before {
@@ -510,7 +516,7 @@ impl Connection {
     /// Whether what is read now waits for somebody to ask. Where somebody does ask, or where it is thrown away, reading
     /// goes on: the limits bound it.
     fn reads_ahead(&self) -> bool {
-        !self.state.discards()
+        !self.discards()
             && match self.state.reading {
                 Reading::Idle => self.is_above_high_water(),
                 Reading::Body | Reading::Ended => true,

@@ -108,6 +108,11 @@ impl Reader {
         self.request.as_ref()
     }
 
+    /// Whether its response may hand the connection over.
+    pub(crate) fn may_switch(&self) -> bool {
+        self.request.as_ref().is_some_and(|request| request.is_connect() || request.upgrades().next().is_some())
+    }
+
     /// Whether a part of a head is here.
     pub(crate) fn head_has_begun(&self) -> bool {
         self.head.has_begun()
