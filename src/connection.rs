@@ -191,7 +191,7 @@ impl Connection {
     /// The transport is gone: a reset, a failed write, a hang-up. Nothing is delivered or written any more.
     ///
     /// # Examples
-    /// See [`Outcome`](crate::Outcome).
+    /// See [`Outcome`].
     pub fn handle_disconnect(&mut self) {
         self.happened(Event::Lost, CloseReason::ClientLeft);
         if self.state.next == Next::Close {
