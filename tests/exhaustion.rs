@@ -2,7 +2,8 @@
 //! project's assurance, E2): what one accepts the other accepts too, with the same method, target, fields, body and end;
 //! what one refuses the other refuses too, with the same status and at the same byte. There is no list of exceptions.
 //!
-//! `cargo test` tries the strings up to a short length. All of them:
+//! `cargo test` tries the strings up to a short length. All of them, 2.8 thousand million, of which 66 million had to be tried
+//! one by one (a refused one stands for all that begin with it), in 13 minutes of one core:
 //! `SANSGI_EXHAUST=full cargo test --release --test exhaustion -- --nocapture`.
 
 #![allow(
