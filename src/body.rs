@@ -50,25 +50,26 @@ impl BodyDecoder {
     /// How many bytes of framing are at the front of `input`, and what follows them. A fault changes nothing, so it is
     /// found again by the next who asks.
     pub(crate) fn piece(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Piece), ProtocolError> {
-        let mut ahead = *self;
-        let found = match &mut ahead.framing {
-            Framing::Length(0) => (0, Piece::End),
+        match &mut self.framing {
+            Framing::Length(0) => Ok((0, Piece::End)),
+            Framing::Length(_) if input.is_empty() => Ok((0, Piece::Nothing)),
             Framing::Length(left) => {
                 let content = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
-                (0, if content == 0 { Piece::Nothing } else { Piece::Content(content) })
+                Ok((0, Piece::Content(content)))
             }
-            Framing::Chunked(decoder, scan) => match decoder.advance(input, limits)? {
-                (framing, Front::Nothing) => (framing, Piece::Nothing),
-                (framing, Front::Content(content)) => (framing, Piece::Content(content)),
-                (framing, Front::End) => (framing, Piece::End),
-                (framing, Front::Trailers) => {
-                    let section = input.get(framing..).unwrap_or_default();
-                    (framing, trailers(scan, section, limits)?)
-                }
-            },
-        };
-        *self = ahead;
-        Ok(found)
+            Framing::Chunked(decoder, scan) => {
+                let mut ahead = *decoder;
+                let (framing, front) = ahead.advance(input, limits)?;
+                let piece = match front {
+                    Front::Nothing => Piece::Nothing,
+                    Front::Content(content) => Piece::Content(content),
+                    Front::End => Piece::End,
+                    Front::Trailers => trailers(scan, input.get(framing..).unwrap_or_default(), limits)?,
+                };
+                *decoder = ahead;
+                Ok((framing, piece))
+            }
+        }
     }
 
     /// As many bytes of content were taken off the input.
@@ -126,9 +127,13 @@ impl BodyDecoder {
 
 /// Trailers are scanned like a head: "Judged at the end of the section".
 fn trailers(scan: &mut LineScan, section: &[u8], limits: &Limits) -> Result<Piece, ProtocolError> {
-    match scan.end(section, limits.trailer_bytes) {
-        Ok(Some(bytes)) => Ok(Piece::Trailers { bytes, lines: scan.lines }),
-        Ok(None) => Ok(Piece::Nothing),
+    let mut ahead = *scan;
+    match ahead.is_whole(section, limits.trailer_bytes) {
+        Ok(true) => Ok(Piece::Trailers { bytes: ahead.examined, lines: ahead.lines }),
+        Ok(false) => {
+            *scan = ahead;
+            Ok(Piece::Nothing)
+        }
         Err(ScanFault::BareLineFeed) => Err(ProtocolError::BareLineFeed),
         Err(ScanFault::TooLong) => Err(ProtocolError::exceeded(Limit::TrailerBytes, limits.trailer_bytes)),
     }

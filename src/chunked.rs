@@ -5,7 +5,7 @@
 
 use crate::config::{Limits, MAX_LENGTH};
 use crate::error::{Limit, ProtocolError};
-use crate::outgoing::Put;
+use crate::outgoing::Outgoing;
 use crate::syntax::{self, Digits};
 
 /// Where the decoder is in
@@ -73,20 +73,34 @@ impl ChunkedDecoder {
     /// How many bytes of framing are at the front of `input`, and what follows them.
     pub(crate) fn advance(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Front), ProtocolError> {
         let mut framing = 0_usize;
-        for &byte in input {
-            match self.place {
-                Place::Data => {
-                    let available = input.len().saturating_sub(framing);
-                    let content = usize::try_from(self.size).map_or(available, |size| size.min(available));
+        loop {
+            let rest = input.get(framing..).unwrap_or_default();
+            match (self.place, rest) {
+                (Place::Ended, _) => return Ok((framing, Front::End)),
+                (_, []) => return Ok((framing, Front::Nothing)),
+                (Place::Data, _) => {
+                    let content = usize::try_from(self.size).map_or(rest.len(), |size| size.min(rest.len()));
                     return Ok((framing, Front::Content(content)));
                 }
-                Place::Trailers => return Ok((framing, Front::Trailers)),
-                Place::Ended => return Ok((framing, Front::End)),
-                _ => self.byte(byte, limits)?,
+                (Place::Trailers, _) => return Ok((framing, Front::Trailers)),
+                (Place::DataReturn, [b'\r', b'\n', ..]) => {
+                    self.place = Place::Size(0);
+                    framing = framing.saturating_add(2);
+                }
+                (place, [byte, ..]) => {
+                    if place == Place::Size(0)
+                        && let Some((line, size)) = plain_line(rest, limits)
+                    {
+                        self.size = size;
+                        self.line_ended(limits)?;
+                        framing = framing.saturating_add(line);
+                    } else {
+                        self.byte(*byte, limits)?;
+                        framing = framing.saturating_add(1);
+                    }
+                }
             }
-            framing = framing.saturating_add(1);
         }
-        Ok((framing, if self.place == Place::Ended { Front::End } else { Front::Nothing }))
     }
 
     /// As many bytes of content were taken off the input.
@@ -187,9 +201,26 @@ impl ChunkedDecoder {
     }
 }
 
+/// How long a line is that is here to its end and nothing but a size, as nearly all are, and that size. All others go the
+/// long way, where alone it is said what is wrong with them.
+fn plain_line(input: &[u8], limits: &Limits) -> Option<(usize, u64)> {
+    let mut size = 0;
+    // Fifteen digits fit whatever they are.
+    for (digits, &byte) in input.iter().enumerate().take(16) {
+        match syntax::hex_digit(byte) {
+            Some(digit) if digits < 15 => size = size << 4 | u64::from(digit),
+            _ => {
+                let is_plain = digits > 0 && digits <= limits.chunk_line_bytes;
+                let ends = byte == b'\r' && input.get(digits.saturating_add(1)) == Some(&b'\n');
+                return (is_plain && ends).then(|| (digits.saturating_add(2), size));
+            }
+        }
+    }
+    None
+}
+
 /// The line of a chunk. Never of an empty one: that would end the body.
-pub(crate) fn encode_size(size: u64, into: &mut impl Put) {
+pub(crate) fn encode_size(size: u64, into: &mut Outgoing) {
     debug_assert!(size > 0, "a chunk of no bytes is the last chunk");
-    into.put(Digits::hex(size).as_bytes());
-    into.put(b"\r\n");
+    into.put(Digits::hex(size).with_line_end());
 }

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::headers::{DebugField, Headers};
 use crate::syntax;
+use crate::time::Nanos;
 
 /// How much a peer may send, in bytes or in counts. Every limit is inclusive: the limit itself passes.
 ///
@@ -220,29 +221,29 @@ impl Limits {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    pub(crate) idle: Duration,
-    pub(crate) head: Duration,
-    pub(crate) body: Duration,
+    pub(crate) idle: Nanos,
+    pub(crate) head: Nanos,
+    pub(crate) body: Nanos,
     pub(crate) body_bytes_per_second: u64,
-    pub(crate) body_rate_after: Duration,
-    pub(crate) write: Duration,
-    pub(crate) linger_quiet: Duration,
-    pub(crate) linger: Duration,
-    pub(crate) shutdown: Duration,
+    pub(crate) body_rate_after: Nanos,
+    pub(crate) write: Nanos,
+    pub(crate) linger_quiet: Nanos,
+    pub(crate) linger: Nanos,
+    pub(crate) shutdown: Nanos,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            idle: Duration::from_secs(75),
-            head: Duration::from_secs(30),
-            body: Duration::from_secs(30),
+            idle: Nanos::from_secs(75),
+            head: Nanos::from_secs(30),
+            body: Nanos::from_secs(30),
             body_bytes_per_second: 128,
-            body_rate_after: Duration::from_secs(30),
-            write: Duration::from_secs(60),
-            linger_quiet: Duration::from_secs(5),
-            linger: Duration::from_secs(30),
-            shutdown: Duration::from_secs(30),
+            body_rate_after: Nanos::from_secs(30),
+            write: Nanos::from_secs(60),
+            linger_quiet: Nanos::from_secs(5),
+            linger: Nanos::from_secs(30),
+            shutdown: Nanos::from_secs(30),
         }
     }
 }
@@ -256,7 +257,7 @@ impl Timeouts {
     /// let _ = sansgi::Timeouts::default().idle(core::time::Duration::from_secs(5));
     /// ```
     pub const fn idle(mut self, time: Duration) -> Self {
-        self.idle = time;
+        self.idle = Nanos::new(time);
         self
     }
 
@@ -267,7 +268,7 @@ impl Timeouts {
     /// let _ = sansgi::Timeouts::default().head(core::time::Duration::from_secs(10));
     /// ```
     pub const fn head(mut self, time: Duration) -> Self {
-        self.head = time;
+        self.head = Nanos::new(time);
         self
     }
 
@@ -278,7 +279,7 @@ impl Timeouts {
     /// let _ = sansgi::Timeouts::default().body(core::time::Duration::from_secs(10));
     /// ```
     pub const fn body(mut self, time: Duration) -> Self {
-        self.body = time;
+        self.body = Nanos::new(time);
         self
     }
 
@@ -291,7 +292,7 @@ impl Timeouts {
     /// ```
     pub const fn body_rate(mut self, bytes_per_second: u64, after: Duration) -> Self {
         self.body_bytes_per_second = bytes_per_second;
-        self.body_rate_after = after;
+        self.body_rate_after = Nanos::new(after);
         self
     }
 
@@ -302,7 +303,7 @@ impl Timeouts {
     /// let _ = sansgi::Timeouts::default().write(core::time::Duration::from_secs(30));
     /// ```
     pub const fn write(mut self, time: Duration) -> Self {
-        self.write = time;
+        self.write = Nanos::new(time);
         self
     }
 
@@ -316,8 +317,8 @@ impl Timeouts {
     /// let _ = sansgi::Timeouts::default().linger(Duration::from_secs(1), Duration::from_secs(10));
     /// ```
     pub const fn linger(mut self, quiet: Duration, total: Duration) -> Self {
-        self.linger_quiet = quiet;
-        self.linger = total;
+        self.linger_quiet = Nanos::new(quiet);
+        self.linger = Nanos::new(total);
         self
     }
 
@@ -329,7 +330,7 @@ impl Timeouts {
     /// let _ = sansgi::Timeouts::default().shutdown(core::time::Duration::from_secs(10));
     /// ```
     pub const fn shutdown(mut self, time: Duration) -> Self {
-        self.shutdown = time;
+        self.shutdown = Nanos::new(time);
         self
     }
 }

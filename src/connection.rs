@@ -14,7 +14,7 @@ use crate::config::{Config, HalfClose};
 use crate::date::Date;
 use crate::error::{CloseReason, ProtocolError};
 use crate::exchange::{Exchange, ExchangeId};
-use crate::outgoing::Chunks;
+use crate::outgoing::{Chunks, Due};
 use crate::reader::{Drained, Reader};
 use crate::request::Request;
 use crate::state::{Effect, Event, Next, Outcome, Reading, State, Tell, Writing};
@@ -89,7 +89,7 @@ impl Connection {
             state: State::NEW,
             reader: Reader::new(),
             writer: Writer::new(),
-            waits: Waits::default(),
+            waits: Waits::NONE,
             date: None,
             id: ExchangeId(0),
             protocol: Bytes::new(),
@@ -221,7 +221,7 @@ impl Connection {
     /// # Ok::<(), sansgi::SendError>(())
     /// ```
     pub fn handle_transfer_failed(&mut self) {
-        if self.writer.outgoing.part().is_some() {
+        if matches!(self.writer.outgoing.due(), Due::Part { .. }) {
             self.writer.outgoing.clear();
             self.happened(Event::TransferFailed, CloseReason::TransferFailed);
         }
@@ -289,8 +289,7 @@ impl Connection {
         loop {
             if self.waits.has_more_than_reading() {
                 self.turn();
-                let body_bytes = self.reader.content_bytes();
-                if let Some(overdue) = self.waits.overdue_before_reading(&self.config.timeouts, body_bytes) {
+                if let Some(overdue) = self.waits.overdue_before_reading(&self.config.timeouts) {
                     self.expire(overdue);
                     continue;
                 }
@@ -299,11 +298,10 @@ impl Connection {
                 return self.start(request);
             }
             self.turn();
-            if let Some(overdue) = self.waits.overdue(&self.config.timeouts, self.reader.content_bytes()) {
-                self.expire(overdue);
-                continue;
+            match self.waits.deadline(&self.config.timeouts, self.reader.content_bytes()) {
+                Ok(deadline) => return self.tell().unwrap_or_else(|| self.wait(deadline)),
+                Err(overdue) => self.expire(overdue),
             }
-            return self.tell();
         }
     }
 
@@ -374,83 +372,117 @@ impl Connection {
     /// Bytes that were looked at to interpret what came, each as often as it was looked at.
     #[doc(hidden)]
     pub fn bytes_examined(&self) -> u64 {
-        self.reader.examined
+        self.reader.bytes_examined()
     }
 
     /// Interprets what came, as far as somebody asks: "a head when no exchange is in flight, a body when `receive` or the
     /// drain asks".
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "the calls are a tenth of what a piece of a head costs that drips")]
     fn interpret(&mut self) -> Option<Request> {
         loop {
-            let before = self.state;
-            match self.state.reading {
+            let before = self.state.reading;
+            match before {
                 Reading::Idle | Reading::Head => {
-                    if let Some(request) = self.interpret_head() {
+                    if self.interpret_head()
+                        && let Some(request) = self.take_request()
+                    {
                         return Some(request);
                     }
                 }
-                Reading::Body => {
-                    if self.reader.incoming.ended && !self.reader.rest_is_whole(&self.config) {
-                        self.happened(Event::Eof, CloseReason::ClientClosed);
+                Reading::Wanted | Reading::Draining => self.interpret_body(),
+                Reading::Body | Reading::Ended | Reading::Closed => {
+                    if self.reader.incoming.ended {
+                        self.interpret_end();
                     }
                 }
-                Reading::Wanted => match self.reader.has_part(&self.config) {
-                    Ok(true) => self.moved_on(Event::BodyArrived),
-                    Ok(false) => self.interpret_eof(),
-                    Err(error) => self.break_off(error, Event::Fault),
-                },
-                Reading::Draining => match self.reader.drain(&self.config) {
-                    Ok(Drained::Ended) => self.moved_on(Event::BodyEnded),
-                    Ok(Drained::Pending) => self.interpret_eof(),
-                    Ok(Drained::OverBudget) => self.happened(Event::LastRequest, CloseReason::EarlyResponse),
-                    Err(error) => self.break_off(error, Event::Fault),
-                },
-                Reading::Ended => {
-                    let ignored = self.config.half_close == HalfClose::Ignore && self.state.in_flight();
-                    if !ignored {
-                        self.interpret_eof();
-                    }
-                }
-                Reading::Closed => self.interpret_eof(),
             }
             if !self.reader.incoming.bytes.is_empty() && self.discards() {
                 self.reader.incoming.clear();
             }
-            if self.state == before {
+            if self.state.reading == before {
                 return None;
             }
         }
     }
 
-    #[inline(never)] // apart, so that the questions between two requests stay small
-    fn interpret_head(&mut self) -> Option<Request> {
-        if self.state.reading == Reading::Idle && self.is_above_high_water() {
-            return None;
+    /// True if a whole head is here.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "likewise")]
+    fn interpret_head(&mut self) -> bool {
+        let is_idle = self.state.reading == Reading::Idle;
+        if is_idle && self.is_above_high_water() {
+            return false;
         }
+        match self.reader.has_head(&self.config) {
+            Ok(true) => return true,
+            Ok(false) => {
+                if is_idle {
+                    self.interpret_idleness();
+                }
+                if self.reader.incoming.ended {
+                    self.interpret_end();
+                }
+            }
+            Err(error) => self.break_off(error, Event::Fault),
+        }
+        false
+    }
+
+    #[inline(never)]
+    fn interpret_idleness(&mut self) {
+        if self.reader.head_has_begun() {
+            self.moved_on(Event::HeadBegan);
+        } else if self.reader.incoming.bytes.is_empty() {
+            // "An idle connection gives its buffers back by itself."
+            self.reader.release();
+            self.writer.shrink();
+        }
+    }
+
+    #[inline(never)] // so that what is asked for each piece of a head stays small
+    fn take_request(&mut self) -> Option<Request> {
         match self.reader.request(&self.config) {
             // "requests that arrived whole before it are served": a torn one never starts.
-            Ok(Some(_)) if self.reader.incoming.ended && !self.reader.rest_is_whole(&self.config) => {
+            Ok(_) if self.reader.incoming.ended && !self.reader.rest_is_whole(&self.config) => {
                 self.happened(Event::Eof, CloseReason::ClientClosed);
             }
-            Ok(Some(request)) => return Some(request),
-            Ok(None) => {
-                if self.reader.head_has_begun() {
-                    if self.state.reading == Reading::Idle {
-                        self.moved_on(Event::HeadBegan);
-                    }
-                } else if self.reader.incoming.bytes.is_empty() {
-                    // "An idle connection gives its buffers back by itself."
-                    self.reader.release();
-                    self.writer.shrink();
-                }
-                self.interpret_eof();
-            }
+            Ok(request) => return Some(request),
             Err(error) => self.break_off(error, Event::Fault),
         }
         None
     }
 
-    fn interpret_eof(&mut self) {
-        if self.reader.incoming.ended {
+    #[inline(never)] // likewise
+    fn interpret_body(&mut self) {
+        let is_wanted = self.state.reading == Reading::Wanted;
+        let found = if is_wanted {
+            self.reader.has_part(&self.config).map(|is_here| is_here.then_some(Event::BodyArrived))
+        } else {
+            self.reader.drain(&self.config).map(|drained| match drained {
+                Drained::Pending => None,
+                Drained::Ended => Some(Event::BodyEnded),
+                Drained::OverBudget => Some(Event::LastRequest),
+            })
+        };
+        match found {
+            Ok(Some(Event::LastRequest)) => self.happened(Event::LastRequest, CloseReason::EarlyResponse),
+            Ok(Some(event)) => self.moved_on(event),
+            Ok(None) if self.reader.incoming.ended => self.interpret_end(),
+            Ok(None) => {}
+            Err(error) => self.break_off(error, Event::Fault),
+        }
+    }
+
+    /// The end of the stream, where all before it was interpreted.
+    #[inline(never)] // likewise
+    fn interpret_end(&mut self) {
+        let is_told = match self.state.reading {
+            Reading::Body => !self.reader.rest_is_whole(&self.config),
+            Reading::Ended => self.config.half_close == HalfClose::Disconnect || !self.state.in_flight(),
+            Reading::Idle | Reading::Head | Reading::Wanted | Reading::Draining | Reading::Closed => true,
+        };
+        if is_told {
             self.happened(Event::Eof, CloseReason::ClientClosed);
         }
     }
@@ -467,61 +499,59 @@ impl Connection {
         Action::Start(self.id, request)
     }
 
-    fn tell(&mut self) -> Action {
+    /// What is told once, and when it is over.
+    fn tell(&mut self) -> Option<Action> {
         let unwritten = self.writer.outgoing.unwritten() > 0;
         match self.state.tell(unwritten) {
+            Tell::Nothing => None,
             Tell::Disconnect => {
                 self.moved_on(Event::DisconnectTold);
-                Action::Disconnect(self.id)
+                Some(Action::Disconnect(self.id))
             }
             Tell::Shutdown => {
                 self.moved_on(Event::EndTold);
-                Action::Shutdown
+                Some(Action::Shutdown)
             }
             Tell::Switch => {
                 self.moved_on(Event::EndTold);
                 let leftover = core::mem::take(&mut self.reader.incoming.bytes).freeze();
-                Action::Switch { protocol: core::mem::take(&mut self.protocol), leftover }
+                Some(Action::Switch { protocol: core::mem::take(&mut self.protocol), leftover })
             }
             Tell::Close { reset } => {
                 self.moved_on(Event::EndTold);
-                Action::Close { reset }
-            }
-            Tell::Nothing => {
-                let wait = Wait {
-                    read: self.wants_to_read(),
-                    write: self.outgoing().next().is_some(),
-                    deadline: self.waits.deadline(&self.config.timeouts, self.reader.content_bytes()),
-                };
-                match self.writer.outgoing.part() {
-                    Some((token, remaining)) => {
-                        Action::Transfer { token, remaining, wait: Wait { write: true, ..wait } }
-                    }
-                    None => Action::Wait(wait),
-                }
+                Some(Action::Close { reset })
             }
         }
     }
 
+    fn wait(&self, deadline: Option<Instant>) -> Action {
+        let due = self.writer.outgoing.due();
+        let wait = Wait { read: self.wants_to_read(), write: due != Due::Nothing, deadline };
+        match due {
+            Due::Part { token, remaining } => Action::Transfer { token, remaining, wait },
+            Due::Bytes | Due::Nothing => Action::Wait(wait),
+        }
+    }
+
+    /// Where somebody asks, or where it is thrown away, reading goes on: the limits bound it. What would wait for
+    /// somebody to ask is read as far as the buffer has room.
     fn wants_to_read(&self) -> bool {
-        let has_room = self.reader.incoming.bytes.len() < self.config.limits.read_buffer_bytes;
-        match self.state.next {
-            Next::Switch | Next::Switched | Next::Closed | Next::ClosedByReset => false,
-            Next::Request | Next::Linger | Next::Lingering | Next::Close | Next::Reset => {
-                !self.reader.incoming.ended && (!self.reads_ahead() || has_room)
-            }
+        !self.reader.incoming.ended
+            && !matches!(self.state.next, Next::Switch | Next::Switched)
+            && (!self.reads_ahead() || self.has_room())
+    }
+
+    /// Whether what is read now waits for somebody to ask.
+    fn reads_ahead(&self) -> bool {
+        match self.state.reading {
+            Reading::Head | Reading::Wanted | Reading::Draining | Reading::Closed => false,
+            Reading::Idle => self.is_above_high_water(),
+            Reading::Body | Reading::Ended => !self.discards(),
         }
     }
 
-    /// Whether what is read now waits for somebody to ask. Where somebody does ask, or where it is thrown away, reading
-    /// goes on: the limits bound it.
-    fn reads_ahead(&self) -> bool {
-        !self.discards()
-            && match self.state.reading {
-                Reading::Idle => self.is_above_high_water(),
-                Reading::Body | Reading::Ended => true,
-                Reading::Head | Reading::Wanted | Reading::Draining | Reading::Closed => false,
-            }
+    fn has_room(&self) -> bool {
+        self.reader.incoming.bytes.len() < self.config.limits.read_buffer_bytes
     }
 
     fn is_above_high_water(&self) -> bool {
@@ -535,15 +565,12 @@ impl Connection {
     /// Takes note of which waits are on at this point in time.
     fn turn(&mut self) {
         let unwritten = self.writer.outgoing.unwritten() > 0;
-        let awaited = match self.state.next {
-            Next::Closed | Next::ClosedByReset | Next::Switched => Awaited::Nothing,
-            Next::Lingering => Awaited::Close,
-            Next::Request | Next::Linger | Next::Close | Next::Reset | Next::Switch => match self.state.reading {
-                Reading::Idle if !unwritten => Awaited::Request,
-                Reading::Head => Awaited::Head,
-                Reading::Wanted | Reading::Draining => Awaited::Body,
-                Reading::Idle | Reading::Body | Reading::Ended | Reading::Closed => Awaited::Nothing,
-            },
+        let awaited = match self.state.reading {
+            Reading::Idle if !unwritten => Awaited::Request,
+            Reading::Head => Awaited::Head,
+            Reading::Wanted | Reading::Draining => Awaited::Body,
+            Reading::Closed if self.state.next == Next::Lingering => Awaited::Close,
+            Reading::Idle | Reading::Body | Reading::Ended | Reading::Closed => Awaited::Nothing,
         };
         let body_has_come = self.reader.take_progress();
         let was_read = core::mem::take(&mut self.was_read);
@@ -556,6 +583,7 @@ impl Connection {
         });
     }
 
+    #[cold]
     fn expire(&mut self, overdue: Overdue) {
         match overdue {
             Overdue::Write => {
@@ -577,6 +605,7 @@ impl Connection {
     }
 
     /// The peer's fault, or its silence.
+    #[cold]
     fn break_off(&mut self, error: ProtocolError, event: Event) {
         self.fault = self.fault.or(Some(error));
         self.happened(event, CloseReason::Fault(error));
@@ -585,13 +614,24 @@ impl Connection {
 
 /// The state.
 impl Connection {
-    /// Takes a transition that is not what ends the connection.
+    /// Takes a transition that cannot be refused, or was found legal before, and is not what ends the connection.
+    #[inline]
     fn moved_on(&mut self, event: Event) {
-        self.happened(event, CloseReason::LastRequest);
+        let taken = self.state.on(event);
+        debug_assert!(
+            taken.is_ok_and(|(after, effect)| effect == Effect::Nothing
+                && (after.next == Next::Request || self.close_reason.is_some())),
+            "{event:?} does no more than to move on from {:?}",
+            self.state
+        );
+        if let Ok((after, _)) = taken {
+            self.state = after;
+        }
     }
 
     /// Takes a transition that cannot be refused, or was found legal before. `reason` is why the connection ends, if this
     /// is what ends it.
+    #[inline(never)] // it is rare that one of these happens
     fn happened(&mut self, event: Event, reason: CloseReason) {
         let taken = self.state.on(event);
         debug_assert!(taken.is_ok(), "{event:?} is legal in {:?}", self.state);

@@ -4,8 +4,6 @@
 //! repaired". Deviations: HTTP/1.2 to 1.9 are refused (RFC 9110 §2.5 would have them processed as 1.1); at most one
 //! blank line comes before a request (RFC 9112 §2.2 says "at least one").
 
-use bytes::{Buf as _, Bytes};
-
 use crate::config::Config;
 use crate::error::{Limit, ProtocolError};
 use crate::framing::{self, Lines, RequestBody, Version};
@@ -20,8 +18,12 @@ use crate::syntax;
 pub(crate) struct HeadParser {
     stage: Stage,
     /// Length of the blank line that came before the head and was skipped.
-    blank: usize,
+    blank: u8,
+    parser: LineParser,
     line: RequestLine,
+    /// Where the fields begin.
+    start: usize,
+    scan: LineScan,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,11 +31,8 @@ enum Stage {
     /// No byte of the request line is here.
     #[default]
     Before,
-    Line(LineParser),
-    Fields {
-        start: usize,
-        scan: LineScan,
-    },
+    Line,
+    Fields,
 }
 
 impl HeadParser {
@@ -44,72 +43,79 @@ impl HeadParser {
 
     /// Bytes of an unfinished head that were looked at.
     pub(crate) fn examined(&self) -> usize {
-        match &self.stage {
+        match self.stage {
             Stage::Before => 0,
-            Stage::Line(line) => line.examined,
-            Stage::Fields { scan, .. } => scan.examined,
+            Stage::Line => self.parser.examined,
+            Stage::Fields => self.scan.examined,
         }
     }
 
-    /// Takes a whole head off what came, if there is one; `spare` is an old one whose memory may be used again.
-    pub(crate) fn step(
+    /// Whether the whole head is here.
+    pub(crate) fn is_whole(&mut self, incoming: &mut Incoming, config: &Config) -> Result<bool, ProtocolError> {
+        if self.stage != Stage::Fields && (incoming.bytes.is_empty() || !self.has_line(incoming, config)?) {
+            return Ok(false);
+        }
+        self.scan.is_whole(&incoming.bytes, self.limit(config)).map_err(|fault| match fault {
+            ScanFault::BareLineFeed => ProtocolError::BareLineFeed,
+            ScanFault::TooLong => head_too_long(config),
+        })
+    }
+
+    /// Takes the head, which is here. `spare` is an old one whose memory may be used again.
+    pub(crate) fn take(
         &mut self,
         incoming: &mut Incoming,
         config: &Config,
-        spare: &mut Option<Request>,
-    ) -> Result<Option<Request>, ProtocolError> {
-        loop {
-            // "A head is counted from its first byte, a skipped blank line included."
-            let limit = config.limits.head_bytes.saturating_sub(self.blank);
-            match &mut self.stage {
-                Stage::Before => {
-                    if !self.skip_blank_line(incoming, config)? {
-                        return Ok(None);
-                    }
-                    self.stage = Stage::Line(LineParser::default());
-                }
-                Stage::Line(parser) => match parser.step(&incoming.bytes, limit, config)? {
-                    Some((line, end)) => {
-                        self.line = line;
-                        self.stage = Stage::Fields { start: end, scan: LineScan::at(end) };
-                    }
-                    None => return Ok(None),
-                },
-                Stage::Fields { start, scan } => {
-                    let end = scan.end(&incoming.bytes, limit).map_err(|fault| match fault {
-                        ScanFault::BareLineFeed => ProtocolError::BareLineFeed,
-                        ScanFault::TooLong => head_too_long(config),
-                    })?;
-                    let Some(end) = end else { return Ok(None) };
-                    let (start, lines, line) = (*start, scan.lines, self.line);
-                    *self = Self::default();
-                    let raw = incoming.take(end);
-                    let judge = |headers: &mut Headers| judge_fields(headers, raw, start, lines, line, config);
-                    return Request::new(line, spare.take(), judge).map(Some);
-                }
+        spare: Option<Request>,
+    ) -> Result<Request, ProtocolError> {
+        let request = Request::new(self.line, spare, |headers| {
+            incoming.take_into(self.scan.examined, &mut headers.raw);
+            judge_fields(headers, self.start, self.scan.lines, self.line, config)
+        });
+        *self = Self::default();
+        request
+    }
+
+    /// Whether the request line is here.
+    #[inline(never)] // asked once or twice a head, where the fields may come byte by byte
+    fn has_line(&mut self, incoming: &mut Incoming, config: &Config) -> Result<bool, ProtocolError> {
+        if self.stage == Stage::Before {
+            if !self.skip_blank_line(incoming, config)? {
+                return Ok(false);
             }
+            self.stage = Stage::Line;
         }
+        let Some((line, end)) = self.parser.step(&incoming.bytes, self.limit(config), config)? else {
+            return Ok(false);
+        };
+        self.line = line;
+        self.stage = Stage::Fields;
+        self.start = end;
+        self.scan = LineScan::at(end);
+        Ok(true)
+    }
+
+    /// "A head is counted from its first byte, a skipped blank line included."
+    fn limit(&self, config: &Config) -> usize {
+        config.limits.head_bytes.saturating_sub(self.blank.into())
     }
 
     /// True when the first byte of a request line is there.
     fn skip_blank_line(&mut self, incoming: &mut Incoming, config: &Config) -> Result<bool, ProtocolError> {
         loop {
-            let buffer = &mut incoming.bytes;
-            let mut bytes = buffer.iter().take(config.limits.head_bytes.saturating_sub(self.blank));
-            let Some(&first) = bytes.next() else {
-                return if buffer.is_empty() { Ok(false) } else { Err(head_too_long(config)) };
-            };
-            match (first, bytes.next()) {
-                (b'\r', None) if buffer.len() > 1 => return Err(head_too_long(config)),
-                (b'\r', None) => return Ok(false),
+            let bytes: &[u8] = &incoming.bytes;
+            match bytes.get(..self.limit(config)).unwrap_or(bytes) {
+                [first, ..] if syntax::is(*first, syntax::TOKEN) => return Ok(true),
+                [] if bytes.is_empty() => return Ok(false),
+                [b'\r'] if bytes.len() == 1 => return Ok(false),
+                [] | [b'\r'] => return Err(head_too_long(config)),
                 // "a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line
                 // (CRLF) received prior to the request-line" (RFC 9112 §2.2): one.
-                (b'\r', Some(b'\n')) if self.blank == 0 => {
+                [b'\r', b'\n', ..] if self.blank == 0 => {
                     self.blank = 2;
-                    buffer.advance(2);
+                    incoming.skip(2);
                 }
-                (b'\n', _) => return Err(ProtocolError::BareLineFeed),
-                _ if syntax::is(first, syntax::TOKEN) => return Ok(true),
+                [b'\n', ..] => return Err(ProtocolError::BareLineFeed),
                 // Also refuses the hello of a TLS client at its first byte.
                 _ => return Err(ProtocolError::RequestLine),
             }
@@ -138,25 +144,39 @@ impl LineParser {
         config: &Config,
     ) -> Result<Option<(RequestLine, usize)>, ProtocolError> {
         let allowed = buffer.get(..limit).unwrap_or(buffer);
-        // All that parts or ends anything is a space or a control character; the bytes between are judged with the line.
-        while let Some(between) =
-            allowed.get(self.examined..).and_then(|rest| rest.iter().position(|&byte| byte <= b' '))
+        if self.examined == 0
+            && let Some(found) = whole_line(allowed, config)
         {
-            let at = self.examined.saturating_add(between);
+            return Ok(Some(found));
+        }
+        let from = self.examined;
+        // All that parts or ends anything is a space or a control character; the bytes between are judged with the line.
+        for (past, &byte) in allowed.get(from..).unwrap_or_default().iter().enumerate() {
+            if byte > b' ' {
+                continue;
+            }
+            let at = from.saturating_add(past);
             let end = at.saturating_add(1);
-            if between > 0 {
+            if self.examined < at {
                 self.check_lengths(allowed, at, config)?;
             }
-            match (allowed.get(..at), allowed.get(at)) {
-                (Some([line @ .., b'\r']), Some(b'\n')) => return Ok(Some((self.judge(line, config)?, end))),
-                (_, Some(b'\n')) => return Err(ProtocolError::BareLineFeed),
-                (_, Some(b' ')) if self.first_space.is_none() => self.first_space = Some(at),
-                (_, Some(b' ')) if self.second_space.is_none() => self.second_space = Some(at),
+            self.examined = end;
+            match byte {
+                b' ' if self.first_space.is_none() => self.first_space = Some(at),
+                b' ' if self.second_space.is_none() => self.second_space = Some(at),
                 // Behind a target this may end the line; it is no part of what is too long.
-                (_, Some(b'\r')) if self.first_space.is_some() => {}
+                b'\r' if self.first_space.is_some() => {}
+                b'\n' => {
+                    let Some(line) = allowed.get(..at).and_then(|line| line.strip_suffix(b"\r")) else {
+                        return Err(ProtocolError::BareLineFeed);
+                    };
+                    let (Some(first), Some(second)) = (self.first_space, self.second_space) else {
+                        return Err(ProtocolError::RequestLine);
+                    };
+                    return judge(line, first, second, config).map(|line| Some((line, end)));
+                }
                 _ => self.check_lengths(allowed, end, config)?,
             }
-            self.examined = end;
         }
         if self.examined < allowed.len() {
             self.check_lengths(allowed, allowed.len(), config)?;
@@ -182,31 +202,46 @@ impl LineParser {
             _ => Ok(()),
         }
     }
+}
 
-    /// "the request line at its CRLF (three parts, each parted by one SP, else 400; then version, method, CONNECT's 501
-    /// before its target is looked at, target)".
-    fn judge(&self, line: &[u8], config: &Config) -> Result<RequestLine, ProtocolError> {
-        let (Some(first), Some(second)) = (self.first_space, self.second_space) else {
-            return Err(ProtocolError::RequestLine);
-        };
-        let after = |space: usize| space.saturating_add(1);
-        let (method, target) = (Span::new(0..first), Span::new(after(first)..second));
-        let rest = line.get(after(second)..).unwrap_or_default();
-        if target.is_empty() || rest.contains(&b' ') {
-            return Err(ProtocolError::RequestLine);
-        }
-        let version = version(rest)?;
-        let name = method.of(line);
-        // `PRI` opens HTTP/2's connection preface, and "PRI * HTTP/2.0" has been refused for its version.
-        if !syntax::is_token(name) || name == b"PRI" {
-            return Err(ProtocolError::Method);
-        }
-        if name == b"CONNECT" && !config.connect {
-            return Err(ProtocolError::ConnectDisabled);
-        }
-        let parts = parts(name, target.of(line), after(first)).ok_or(ProtocolError::Target)?;
-        Ok(RequestLine { method, target, parts, version })
+/// A line that is here to its end and right, as nearly all are: found from both of its ends. What is wrong goes the long
+/// way, where alone it is said how.
+fn whole_line(allowed: &[u8], config: &Config) -> Option<(RequestLine, usize)> {
+    let line_feed = syntax::find_line_feed(allowed)?;
+    let line = allowed.get(..line_feed)?.strip_suffix(b"\r")?;
+    let first = line.iter().position(|&byte| byte == b' ')?;
+    let second = line.len().checked_sub(b" HTTP/1.1".len())?;
+    let target_bytes = second.checked_sub(first)?.checked_sub(1)?;
+    if first > config.limits.method_bytes
+        || target_bytes > config.limits.target_bytes
+        || line.get(second) != Some(&b' ')
+    {
+        return None;
     }
+    Some((judge(line, first, second, config).ok()?, line_feed.checked_add(1)?))
+}
+
+/// "the request line at its CRLF (three parts, each parted by one SP, else 400; then version, method, CONNECT's 501
+/// before its target is looked at, target)": `line` without that CRLF, and its first two spaces.
+fn judge(line: &[u8], first: usize, second: usize, config: &Config) -> Result<RequestLine, ProtocolError> {
+    let start = first.saturating_add(1);
+    let (method, target) = (Span::new(0..first), Span::new(start..second));
+    let rest = line.get(second.saturating_add(1)..).unwrap_or_default();
+    let version = match version(rest) {
+        _ if target.is_empty() => return Err(ProtocolError::RequestLine),
+        Err(_) if rest.contains(&b' ') => return Err(ProtocolError::RequestLine),
+        version => version?,
+    };
+    let name = method.of(line);
+    // `PRI` opens HTTP/2's connection preface, and "PRI * HTTP/2.0" has been refused for its version.
+    if !syntax::is_token(name) || name == b"PRI" {
+        return Err(ProtocolError::Method);
+    }
+    if name == b"CONNECT" && !config.connect {
+        return Err(ProtocolError::ConnectDisabled);
+    }
+    let parts = parts(name, target.of(line), start).ok_or(ProtocolError::Target)?;
+    Ok(RequestLine { method, target, parts, version })
 }
 
 /// `HTTP-version = "HTTP" "/" DIGIT "." DIGIT`, case-sensitive (RFC 9112 §2.3).
@@ -279,7 +314,6 @@ fn path_and_query(bytes: &[u8], start: usize) -> Option<(Span, Span)> {
 /// Expect (417)".
 fn judge_fields(
     headers: &mut Headers,
-    raw: Bytes,
     start: usize,
     lines: usize,
     line: RequestLine,
@@ -288,10 +322,11 @@ fn judge_fields(
     if lines > config.limits.fields {
         return Err(ProtocolError::exceeded(Limit::Fields, config.limits.fields));
     }
-    if !headers.parse(raw, start, lines) {
+    let mut heard = Heard::default();
+    if !headers.parse(start, lines, |name, value| heard.hear(name, value)) {
         return Err(ProtocolError::Field);
     }
-    let facts = facts(headers, line, config)?;
+    let facts = heard.judge(line.version, config)?;
     if line.parts.form == TargetForm::Absolute {
         // "When an origin server receives a request with an absolute-form of request-target, the origin server MUST
         // ignore the received Host header field (if any) and instead use the host information of the request-target"
@@ -301,62 +336,85 @@ fn judge_fields(
     Ok(facts)
 }
 
-fn facts(headers: &Headers, line: RequestLine, config: &Config) -> Result<Facts, ProtocolError> {
-    let version = line.version;
-    let [mut host, mut content_length, mut transfer_encoding, mut expect] = [Lines::default(); 4];
-    let (mut close, mut keep_alive, mut upgrade, mut options_are_tokens) = (false, false, false, true);
-    let (mut has_upgrade, mut takes_trailers) = (false, false);
-    for field in headers {
-        let value = field.value();
-        match field.name() {
-            "host" => host.add(value),
-            "content-length" => content_length.add(value),
-            "transfer-encoding" => transfer_encoding.add(value),
-            "expect" => expect.add(value),
-            "connection" => {
+/// The fields that say something to the connection, as they are parsed.
+#[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts of one head, not phases of anything")]
+struct Heard<'a> {
+    host: Lines<'a>,
+    content_length: Lines<'a>,
+    transfer_encoding: Lines<'a>,
+    expect: Lines<'a>,
+    close: bool,
+    keep_alive: bool,
+    upgrade: bool,
+    /// An option of `connection` is no token.
+    odd_option: bool,
+    has_upgrade: bool,
+    takes_trailers: bool,
+}
+
+impl<'a> Heard<'a> {
+    fn hear(&mut self, name: &[u8], value: &'a [u8]) {
+        // Most names are seen not to be one of these by how long they are.
+        if matches!(name.len(), 2 | 4 | 6 | 7 | 10 | 14 | 17) {
+            self.listen(name, value);
+        }
+    }
+
+    fn listen(&mut self, name: &[u8], value: &'a [u8]) {
+        match name.len() {
+            2 if syntax::is_name(name, b"te") => {
+                // `t-codings = "trailers" / ( transfer-coding [ weight ] )` (RFC 9110 §10.1.4): the keyword has no
+                // parameters.
+                self.takes_trailers |= syntax::members(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+            }
+            4 if syntax::is_name(name, b"host") => self.host.add(value),
+            6 if syntax::is_name(name, b"expect") => self.expect.add(value),
+            7 if syntax::is_name(name, b"upgrade") => self.has_upgrade = true,
+            10 if syntax::is_name(name, b"connection") => {
                 for option in syntax::members(value) {
-                    options_are_tokens &= syntax::is_token(option);
-                    close |= option.eq_ignore_ascii_case(b"close");
-                    keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                    upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+                    self.odd_option |= !syntax::is_token(option);
+                    self.close |= syntax::is_name(option, b"close");
+                    self.keep_alive |= syntax::is_name(option, b"keep-alive");
+                    self.upgrade |= syntax::is_name(option, b"upgrade");
                 }
             }
-            "upgrade" => has_upgrade = true,
-            "te" => {
-                let names = syntax::members(value).filter_map(|member| member.split(|&byte| byte == b';').next());
-                takes_trailers |= names.map(syntax::trim_ows).any(|name| name.eq_ignore_ascii_case(b"trailers"));
-            }
+            14 if syntax::is_name(name, b"content-length") => self.content_length.add(value),
+            17 if syntax::is_name(name, b"transfer-encoding") => self.transfer_encoding.add(value),
             _ => {}
         }
     }
 
-    // "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host
-    // header field and to any request message that contains more than one Host header field line or a Host header field
-    // with an invalid field value" (RFC 9112 §3.2).
-    match host.single(ProtocolError::Host)? {
-        Some(host) if host.is_empty() || syntax::is_authority(host) => {}
-        None if version == Version::Http10 => {}
-        Some(_) | None => return Err(ProtocolError::Host),
+    fn judge(self, version: Version, config: &Config) -> Result<Facts, ProtocolError> {
+        // "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host
+        // header field and to any request message that contains more than one Host header field line or a Host header
+        // field with an invalid field value" (RFC 9112 §3.2).
+        match self.host.single(ProtocolError::Host)? {
+            Some(host) if host.is_empty() || syntax::is_authority(host) => {}
+            None if version == Version::Http10 => {}
+            Some(_) | None => return Err(ProtocolError::Host),
+        }
+        if self.odd_option {
+            return Err(ProtocolError::Connection);
+        }
+        let max_body_bytes = config.limits.body_bytes;
+        let body = framing::request_body(version, self.content_length, self.transfer_encoding, max_body_bytes)?;
+        let has_body = body != RequestBody::Length(0);
+        // "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that expectation", and it
+        // "MAY omit … if there is no content" (RFC 9110 §10.1.1).
+        let expects_continue = match self.expect.single(ProtocolError::Expectation) {
+            _ if version == Version::Http10 || !has_body => false,
+            Ok(Some(value)) if value.eq_ignore_ascii_case(b"100-continue") => true,
+            Ok(None) => false,
+            Ok(Some(_)) | Err(_) => return Err(ProtocolError::Expectation),
+        };
+        Ok(Facts {
+            body,
+            has_length: self.content_length.first.is_some(),
+            persistent: !self.close && (version == Version::Http11 || self.keep_alive),
+            expects_continue,
+            takes_trailers: self.takes_trailers,
+            upgrades: self.upgrade && self.has_upgrade && version == Version::Http11 && !has_body,
+        })
     }
-    if !options_are_tokens {
-        return Err(ProtocolError::Connection);
-    }
-    let body = framing::request_body(version, content_length, transfer_encoding, config.limits.body_bytes)?;
-    let has_body = body != RequestBody::Length(0);
-    // "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that expectation", and it
-    // "MAY omit … if there is no content" (RFC 9110 §10.1.1).
-    let expects_continue = match expect.single(ProtocolError::Expectation) {
-        _ if version == Version::Http10 || !has_body => false,
-        Ok(Some(value)) if value.eq_ignore_ascii_case(b"100-continue") => true,
-        Ok(None) => false,
-        Ok(Some(_)) | Err(_) => return Err(ProtocolError::Expectation),
-    };
-    Ok(Facts {
-        body,
-        has_length: content_length.first.is_some(),
-        persistent: !close && (version == Version::Http11 || keep_alive),
-        expects_continue,
-        takes_trailers,
-        upgrades: upgrade && has_upgrade && version == Version::Http11 && !has_body,
-    })
 }

@@ -4,9 +4,9 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
-use core::ops::Range;
+use core::ops::{ControlFlow, Range};
 
-use bytes::Bytes;
+use bytes::BytesMut;
 
 use crate::syntax;
 
@@ -28,7 +28,7 @@ use crate::syntax;
 #[derive(Clone, Default)]
 pub struct Headers {
     /// The bytes as they came.
-    raw: Bytes,
+    pub(crate) raw: BytesMut,
     /// All names in lower case, one behind the other.
     names: String,
     fields: Vec<Place>,
@@ -144,11 +144,12 @@ impl Headers {
         self.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 
-    /// Parses the field lines of `raw` from `start` to its end, the empty line included. False if one is malformed.
+    /// Parses the field lines of `raw` from `start` to its end, the empty line included, and shows each to `see`: its name
+    /// as it came, and its value. False if one is malformed.
     ///
     /// The lines were scanned before: each ends with CRLF, and the last is empty. "LF scan plus httparse equals the
     /// strict header grammar."
-    pub(crate) fn parse(&mut self, raw: Bytes, start: usize, lines: usize) -> bool {
+    pub(crate) fn parse<'a>(&'a mut self, start: usize, lines: usize, mut see: impl FnMut(&'a [u8], &'a [u8])) -> bool {
         // Most heads have few fields, and the parser's table for a hundred of them costs more than the parsing.
         let mut few = [httparse::EMPTY_HEADER; 16];
         let mut many;
@@ -158,6 +159,8 @@ impl Headers {
             many = vec![httparse::EMPTY_HEADER; lines];
             &mut many[..]
         };
+        let Self { raw, names, fields } = self;
+        let raw: &[u8] = raw;
         let block = raw.get(start..).unwrap_or_default();
         let Ok(httparse::Status::Complete((parsed, found))) = httparse::parse_headers(block, table) else {
             return false;
@@ -169,29 +172,35 @@ impl Headers {
             let at = part.as_ptr().addr().wrapping_sub(origin);
             Span::new(at..at.saturating_add(part.len()))
         };
-        self.clear();
-        self.fields.reserve_exact(lines);
-        self.names.reserve_exact(found.iter().map(|field| field.name.len()).sum());
+        fields.clear();
+        fields.reserve_exact(lines);
+        names.clear();
+        names.reserve_exact(found.iter().map(|field| field.name.len()).sum());
         for field in found {
-            self.names.push_str(field.name);
+            let name = field.name.as_bytes();
+            see(name, field.value);
+            names.push_str(field.name);
+            // The parser gives an empty value a place of its own.
             let value = if field.value.is_empty() { Span::default() } else { span(field.value) };
-            self.fields.push(Place { name: span(field.name.as_bytes()), value });
+            fields.push(Place { name: span(name), value });
         }
-        self.names.make_ascii_lowercase();
-        self.raw = raw;
+        names.make_ascii_lowercase();
         true
     }
 
-    /// Forgets the fields, and keeps the memory that they had beside their bytes.
-    pub(crate) fn clear(&mut self) {
-        self.raw = Bytes::new();
+    /// Forgets the fields, and keeps the memory for others if it is not too much. Bytes that were taken over with the
+    /// buffer that they were read into are more than `most_bytes`, so that buffer is not held.
+    pub(crate) fn empty(&mut self, most_bytes: usize) {
+        if self.raw.capacity() > most_bytes {
+            self.raw = BytesMut::new();
+        }
+        self.raw.clear();
+        let fields = self.fields.capacity().saturating_mul(Self::BYTES_A_FIELD);
+        if self.names.capacity().saturating_add(fields).saturating_add(self.raw.capacity()) > most_bytes {
+            *self = Self::default();
+        }
         self.names.clear();
         self.fields.clear();
-    }
-
-    /// Bytes of memory beside the fields' own.
-    pub(crate) fn capacity(&self) -> usize {
-        self.names.capacity().saturating_add(self.fields.capacity().saturating_mul(Self::BYTES_A_FIELD))
     }
 
     /// The bytes that all of it was parsed from.
@@ -340,26 +349,33 @@ impl LineScan {
         Self { examined: start, line_start: start, lines: 0 }
     }
 
-    /// The end of the section, if it is there: behind its empty line.
-    pub(crate) fn end(&mut self, bytes: &[u8], limit: usize) -> Result<Option<usize>, ScanFault> {
+    /// Whether the section is here to its end, the empty line; then it is the bytes that were examined.
+    #[inline]
+    pub(crate) fn is_whole(&mut self, bytes: &[u8], limit: usize) -> Result<bool, ScanFault> {
         // "a size limit at its first byte too many": what is behind the limit is not looked at.
         let allowed = bytes.get(..limit).unwrap_or(bytes);
-        while let Some(at) = allowed.get(self.examined..).and_then(syntax::find_line_feed) {
-            let line_feed = self.examined.saturating_add(at);
-            let line = allowed.get(self.line_start..line_feed).unwrap_or_default();
-            match line {
-                [b'\r'] => return Ok(line_feed.checked_add(1)),
-                [.., b'\r'] => {}
-                // "a recipient MAY recognize a single LF as a line terminator" (RFC 9112 §2.2): we may not, since where
-                // one peer does and the other does not they see two different heads.
-                [] | [.., _] => return Err(ScanFault::BareLineFeed),
+        let from = self.examined;
+        let stop = syntax::line_feeds(allowed.get(from..).unwrap_or_default(), |past| {
+            let line_feed = from.wrapping_add(past);
+            // "a recipient MAY recognize a single LF as a line terminator" (RFC 9112 §2.2): we may not, since where one
+            // peer does and the other does not they see two different heads.
+            if allowed.get(line_feed.wrapping_sub(1)) != Some(&b'\r') {
+                return ControlFlow::Break(Err(ScanFault::BareLineFeed));
             }
-            self.lines = self.lines.saturating_add(1);
-            self.examined = line_feed.saturating_add(1);
-            self.line_start = self.examined;
+            let is_empty = line_feed.wrapping_sub(self.line_start) == 1;
+            self.line_start = line_feed.wrapping_add(1);
+            if is_empty {
+                return ControlFlow::Break(Ok(true));
+            }
+            self.lines = self.lines.wrapping_add(1);
+            ControlFlow::Continue(())
+        });
+        if let ControlFlow::Break(answer) = stop {
+            self.examined = self.line_start;
+            return answer;
         }
         self.examined = allowed.len();
-        if bytes.len() > limit { Err(ScanFault::TooLong) } else { Ok(None) }
+        if bytes.len() > limit { Err(ScanFault::TooLong) } else { Ok(false) }
     }
 }
 

@@ -2,6 +2,9 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
+/// Heads of up to this size are copied, into memory that an idle connection keeps.
+pub(crate) const COPIED_UP_TO: usize = 192;
+
 /// The read buffer: one piece of memory, given away whole or in parts, without copying what is large.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Incoming {
@@ -52,10 +55,43 @@ impl Incoming {
         let length = length.min(self.bytes.len());
         if self.is_small(length) {
             let part = Bytes::copy_from_slice(self.bytes.get(..length).unwrap_or_default());
-            self.bytes.advance(length);
+            self.skip(length);
             part
         } else {
-            self.bytes.split_to(length).freeze()
+            let part = self.bytes.split_to(length).freeze();
+            self.let_go();
+            part
+        }
+    }
+
+    /// The first `length` bytes, in place of what `place` held. Few of them are copied, so that its memory serves one
+    /// head after the other.
+    pub(crate) fn take_into(&mut self, length: usize, place: &mut BytesMut) {
+        if length > COPIED_UP_TO && !self.is_small(length) {
+            *place = self.bytes.split_to(length.min(self.bytes.len()));
+            self.let_go();
+            return;
+        }
+        place.clear();
+        if place.capacity() < length {
+            *place = BytesMut::with_capacity(length.max(COPIED_UP_TO));
+        }
+        place.extend_from_slice(self.bytes.get(..length).unwrap_or_default());
+        self.skip(length);
+    }
+
+    /// Takes the first `length` bytes away.
+    pub(crate) fn skip(&mut self, length: usize) {
+        if length > 0 {
+            self.bytes.advance(length.min(self.bytes.len()));
+            self.let_go();
+        }
+    }
+
+    /// Where nothing is left of a buffer, its owner may use it again.
+    fn let_go(&mut self) {
+        if self.bytes.capacity() == 0 {
+            self.bytes = BytesMut::new();
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What was accepted and not yet written: bytes and opaque parts, in order.
 
 use alloc::collections::{VecDeque, vec_deque};
+use alloc::vec::Vec;
 use core::fmt;
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 
 /// From this size on a part of a body is queued as it is; below, it is copied behind the head or the chunk's line, so
 /// that a small response leaves in one contiguous write.
@@ -16,7 +17,7 @@ const SMALL: usize = 30;
 enum Item {
     Bytes(Bytes),
     /// Pieces put together, behind something that was queued as it is.
-    Buffer(BytesMut),
+    Buffer(Buffer),
     /// A few bytes: they need no memory of their own.
     Small(Small),
     /// Bytes that the driver moves by itself.
@@ -55,14 +56,28 @@ impl Small {
     }
 }
 
-/// Takes pieces of text.
-pub(crate) trait Put {
-    fn put(&mut self, piece: &[u8]);
+/// Pieces put together, of which some may be written. Its memory serves one response after the other.
+#[derive(Clone, Debug, Default)]
+struct Buffer {
+    text: Vec<u8>,
+    written: usize,
 }
 
-impl Put for BytesMut {
-    fn put(&mut self, piece: &[u8]) {
-        self.extend_from_slice(piece);
+impl Buffer {
+    fn bytes(&self) -> &[u8] {
+        self.text.get(self.written..).unwrap_or_default()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.written == self.text.len()
+    }
+
+    fn advance(&mut self, length: usize) {
+        self.written = self.written.saturating_add(length);
+        if self.written >= self.text.len() {
+            self.written = 0;
+            self.text.clear();
+        }
     }
 }
 
@@ -70,23 +85,36 @@ impl Put for BytesMut {
 pub(crate) struct Outgoing {
     /// Taken by a kernel that keeps it, and not yet written.
     in_flight: u64,
-    /// What comes first: its memory serves one response after the other.
-    front: BytesMut,
+    /// What comes first.
+    front: Buffer,
     /// Behind it.
     queue: VecDeque<Item>,
     unwritten: u64,
 }
 
-impl Put for Outgoing {
-    fn put(&mut self, piece: &[u8]) {
+/// What is to be written next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    Nothing,
+    /// A chunk of bytes.
+    Bytes,
+    /// An opaque part: all before it is written.
+    Part {
+        token: u64,
+        remaining: u64,
+    },
+}
+
+impl Outgoing {
+    pub(crate) fn put(&mut self, piece: &[u8]) {
         self.unwritten = self.unwritten.saturating_add(count(piece.len()));
         if self.queue.is_empty() {
-            self.front.extend_from_slice(piece);
+            self.front.text.extend_from_slice(piece);
             return;
         }
         let has_room = match self.queue.back_mut() {
             Some(Item::Buffer(buffer)) => {
-                buffer.extend_from_slice(piece);
+                buffer.text.extend_from_slice(piece);
                 true
             }
             Some(Item::Small(small)) => small.push(piece),
@@ -94,32 +122,34 @@ impl Put for Outgoing {
         };
         if !has_room {
             let mut small = Small::EMPTY;
-            let item = if small.push(piece) { Item::Small(small) } else { Item::Buffer(BytesMut::from(piece)) };
+            let item = if small.push(piece) {
+                Item::Small(small)
+            } else {
+                Item::Buffer(Buffer { text: piece.to_vec(), written: 0 })
+            };
             self.queue.push_back(item);
         }
     }
-}
 
-impl Outgoing {
     /// Bytes that are not written: those in flight and those of opaque parts included.
     pub(crate) fn unwritten(&self) -> u64 {
         self.unwritten
     }
 
     /// The memory of what was written, for the next head.
-    pub(crate) fn take_spare(&mut self) -> BytesMut {
-        if self.front.is_empty() { core::mem::take(&mut self.front) } else { BytesMut::new() }
+    pub(crate) fn take_spare(&mut self) -> Vec<u8> {
+        if self.front.is_empty() { core::mem::take(&mut self.front.text) } else { Vec::new() }
     }
 
-    /// Queues all of `buffer`, which is left empty.
-    pub(crate) fn append(&mut self, buffer: &mut BytesMut) {
+    /// Queues all of `text`, which is left empty.
+    pub(crate) fn append(&mut self, text: &mut Vec<u8>) {
         if self.front.is_empty() && self.queue.is_empty() {
-            self.unwritten = self.unwritten.saturating_add(count(buffer.len()));
-            core::mem::swap(&mut self.front, buffer);
+            self.unwritten = self.unwritten.saturating_add(count(text.len()));
+            core::mem::swap(&mut self.front.text, text);
         } else {
-            self.put(buffer);
+            self.put(text);
         }
-        buffer.clear();
+        text.clear();
     }
 
     pub(crate) fn push(&mut self, bytes: Bytes) {
@@ -145,7 +175,7 @@ impl Outgoing {
         let landed = left.min(self.in_flight);
         self.in_flight = self.in_flight.saturating_sub(landed);
         left = left.saturating_sub(landed);
-        let first = self.front.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let first = self.front.bytes().len().min(usize::try_from(left).unwrap_or(usize::MAX));
         self.front.advance(first);
         left = left.saturating_sub(count(first));
         while left > 0
@@ -162,7 +192,7 @@ impl Outgoing {
 
     /// The chunks to write now: up to the first opaque part.
     pub(crate) fn chunks(&self) -> Chunks<'_> {
-        Chunks { front: &self.front, queue: self.queue.iter() }
+        Chunks { front: self.front.bytes(), queue: self.queue.iter() }
     }
 
     /// The first chunk, for a kernel that keeps it.
@@ -176,19 +206,26 @@ impl Outgoing {
             self.queue.pop_front();
             taken
         } else {
-            self.front.split().freeze()
+            let Buffer { text, written } = core::mem::take(&mut self.front);
+            let mut bytes = Bytes::from(text);
+            bytes.advance(written);
+            bytes
         };
         self.in_flight = self.in_flight.saturating_add(count(bytes.len()));
         Some(bytes)
     }
 
-    /// The opaque part whose turn it is: all before it is written.
-    pub(crate) fn part(&self) -> Option<(u64, u64)> {
+    /// What is to be written next.
+    pub(crate) fn due(&self) -> Due {
+        if !self.front.is_empty() {
+            return Due::Bytes;
+        }
         match self.queue.front() {
-            Some(&Item::Part { token, remaining }) if self.in_flight == 0 && self.front.is_empty() => {
-                Some((token, remaining))
-            }
-            Some(Item::Part { .. } | Item::Bytes(_) | Item::Buffer(_) | Item::Small(_)) | None => None,
+            // Behind bytes that a kernel keeps nothing is due before they are written.
+            Some(Item::Part { .. }) if self.in_flight > 0 => Due::Nothing,
+            Some(&Item::Part { token, remaining }) => Due::Part { token, remaining },
+            Some(Item::Bytes(_) | Item::Buffer(_) | Item::Small(_)) => Due::Bytes,
+            None => Due::Nothing,
         }
     }
 
@@ -200,10 +237,11 @@ impl Outgoing {
     /// Gives large buffers back when there is nothing to write.
     pub(crate) fn shrink(&mut self, keep_bytes: usize) {
         if self.unwritten == 0 {
-            if self.front.capacity() > keep_bytes {
-                self.front = BytesMut::new();
+            let queue = self.queue.capacity().saturating_mul(size_of::<Item>());
+            if self.front.text.capacity().saturating_add(queue) > keep_bytes {
+                self.front = Buffer::default();
             }
-            if self.queue.capacity().saturating_mul(size_of::<Item>()) > keep_bytes {
+            if queue > keep_bytes {
                 self.queue = VecDeque::new();
             }
         }
@@ -215,7 +253,7 @@ impl Item {
     fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
-            Self::Buffer(buffer) => Some(buffer),
+            Self::Buffer(buffer) => Some(buffer.bytes()),
             Self::Small(small) => Some(small.bytes()),
             Self::Part { .. } => None,
         }
@@ -232,7 +270,7 @@ impl Item {
         let size = usize::try_from(length).unwrap_or(usize::MAX);
         match self {
             Self::Bytes(bytes) => bytes.advance(size.min(bytes.len())),
-            Self::Buffer(buffer) => buffer.advance(size.min(buffer.len())),
+            Self::Buffer(buffer) => buffer.advance(size),
             Self::Small(small) => small.advance(size),
             Self::Part { remaining, .. } => *remaining = remaining.saturating_sub(length),
         }

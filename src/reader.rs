@@ -4,7 +4,7 @@
 use alloc::format;
 use alloc::string::{String, ToString as _};
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 
 use crate::body::{BodyDecoder, Piece};
 use crate::config::Config;
@@ -16,7 +16,7 @@ use crate::incoming::Incoming;
 use crate::request::Request;
 
 /// Memory that an idle connection keeps for the fields of its next request.
-const KEPT_BYTES: usize = 512;
+const KEPT_BYTES: usize = 400;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
@@ -26,7 +26,7 @@ pub(crate) struct Reader {
     request: Option<Request>,
     decoder: BodyDecoder,
     /// Of a request whose body has ended.
-    trailers: Option<Headers>,
+    trailers: Headers,
     /// The end of the body was delivered or drained.
     ended: bool,
     /// A 100 is due to the first who asks.
@@ -37,8 +37,8 @@ pub(crate) struct Reader {
     rest_is_whole: Option<bool>,
     /// Content came since somebody last looked. Chunk lines and trailers, however they drip, are none.
     progressed: bool,
-    /// Bytes that were looked at, each as often as it was.
-    pub(crate) examined: u64,
+    /// Bytes that were looked at, each as often as it was, but for those of what is unfinished.
+    examined: u64,
 }
 
 /// A part of a body.
@@ -64,7 +64,7 @@ impl Reader {
             head: HeadParser::default(),
             request: None,
             decoder: BodyDecoder::EMPTY,
-            trailers: None,
+            trailers: Headers::default(),
             ended: true,
             continue_is_due: false,
             drained: 0,
@@ -74,33 +74,46 @@ impl Reader {
         }
     }
 
-    /// The next request, if its head is here.
-    pub(crate) fn request(&mut self, config: &Config) -> Result<Option<Request>, ProtocolError> {
-        let (before, here) = (self.head.examined(), self.incoming.bytes.len());
-        let request = self.head.step(&mut self.incoming, config, &mut self.request)?;
+    /// Whether the whole head of the next request is here.
+    #[inline]
+    pub(crate) fn has_head(&mut self, config: &Config) -> Result<bool, ProtocolError> {
+        self.head.is_whole(&mut self.incoming, config)
+    }
+
+    /// The next request, whose head is here.
+    pub(crate) fn request(&mut self, config: &Config) -> Result<Request, ProtocolError> {
+        let here = self.incoming.bytes.len();
+        let request = self.head.take(&mut self.incoming, config, self.request.take())?;
         // A whole head is looked at once more, by the parser of its fields.
-        let taken = here.saturating_sub(self.incoming.bytes.len());
-        self.count(
-            if request.is_some() { taken.saturating_mul(2) } else { self.head.examined() }.saturating_sub(before),
-        );
-        if let Some(request) = &request {
-            self.request = Some(request.clone());
-            self.decoder = BodyDecoder::new(request.body());
-            self.trailers = None;
-            self.ended = false;
-            self.continue_is_due = request.expects_continue();
-            self.drained = 0;
-            self.rest_is_whole = None;
-            self.progressed = false;
+        self.count(here.saturating_sub(self.incoming.bytes.len()).saturating_mul(2));
+        self.request = Some(request.clone());
+        self.decoder = BodyDecoder::new(request.body());
+        if !self.trailers.is_empty() {
+            self.trailers = Headers::default();
         }
+        self.ended = false;
+        self.continue_is_due = request.expects_continue();
+        self.drained = 0;
+        self.rest_is_whole = None;
+        self.progressed = false;
         Ok(request)
+    }
+
+    /// Bytes that were looked at, each as often as it was.
+    pub(crate) fn bytes_examined(&self) -> u64 {
+        let unfinished = self.head.examined().saturating_add(self.decoder.examined());
+        self.examined.saturating_add(u64::try_from(unfinished).unwrap_or(u64::MAX))
     }
 
     /// An idle connection holds nothing of its last request but a little memory for the next.
     pub(crate) fn release(&mut self) {
         self.incoming.clear();
-        self.request = self.request.take().and_then(|request| request.emptied(KEPT_BYTES));
-        self.trailers = None;
+        if self.request.as_ref().is_some_and(|request| !request.headers().raw().is_empty()) {
+            self.request = self.request.take().and_then(|request| request.emptied(KEPT_BYTES));
+        }
+        if !self.trailers.is_empty() {
+            self.trailers = Headers::default();
+        }
     }
 
     /// The request of the current exchange, or of the last one.
@@ -118,44 +131,44 @@ impl Reader {
         self.head.has_begun()
     }
 
-    /// The next part of the body. Small chunks are put together, since each part costs its receiver a turn.
+    /// The next part of the body. Each costs its receiver a turn, and a small one a copy: so it is put together with its
+    /// neighbours, of which the smaller one moves.
     pub(crate) fn part(&mut self, config: &Config) -> Result<Part, ProtocolError> {
-        let mut content = match self.piece(config)? {
-            Piece::Nothing => return Ok(Part::Nothing),
-            Piece::Content(content) => content,
-            Piece::Trailers { .. } | Piece::End => {
-                self.end(config)?;
-                return Ok(Part::Content { bytes: Bytes::new(), last: true });
-            }
+        let first = self.piece(config)?;
+        let Piece::Content(mut content) = first else {
+            let last = self.end(first, config)?;
+            return Ok(if last { Part::Content { bytes: Bytes::new(), last } } else { Part::Nothing });
         };
         self.decoder.took(content);
-        // Between the content that is put together and the next that is looked at lie `gap` bytes of framing.
-        let mut gap = 0_usize;
-        while self.incoming.is_small(content) {
-            let at = content.saturating_add(gap);
-            let ahead = self.incoming.bytes.get(at..).unwrap_or_default();
-            let Ok((framing, piece)) = self.decoder.piece(ahead, &config.limits) else { break };
+        // In the buffer: `start` bytes to be skipped, the content, `gap` bytes of framing, and what is next.
+        let (mut start, mut gap) = (0_usize, 0_usize);
+        let next = loop {
+            let end = start.saturating_add(content);
+            let ahead = self.incoming.bytes.get(end.saturating_add(gap)..).unwrap_or_default();
+            // "body bytes before it are delivered first": a fault is for the next who asks.
+            let Ok((framing, next)) = self.decoder.piece(ahead, &config.limits) else { break Piece::Nothing };
             self.count(framing);
             gap = gap.saturating_add(framing);
-            let Piece::Content(more) = piece else { break };
-            if !self.incoming.is_small(more) {
-                break;
+            let Piece::Content(more) = next else { break next };
+            let at = end.saturating_add(gap);
+            if self.incoming.is_small(more) {
+                self.incoming.bytes.copy_within(at..at.saturating_add(more), end);
+            } else if self.incoming.is_small(content) {
+                self.incoming.bytes.copy_within(start..end, start.saturating_add(gap));
+                start = start.saturating_add(gap);
+                gap = 0;
+            } else {
+                break next;
             }
-            let from = content.saturating_add(gap);
-            self.incoming.bytes.copy_within(from..from.saturating_add(more), content);
             self.decoder.took(more);
             content = content.saturating_add(more);
-        }
+        };
+        self.incoming.skip(start);
         let bytes = self.incoming.take(content);
-        self.incoming.bytes.advance(gap);
+        self.incoming.skip(gap);
         self.continue_is_due = false;
         self.progressed = true;
-        // A fault behind this part is for the next who asks: "body bytes before it are delivered first".
-        let last = match self.piece(config) {
-            Ok(Piece::Trailers { .. } | Piece::End) => self.end(config).is_ok(),
-            Ok(Piece::Nothing | Piece::Content(_)) | Err(_) => false,
-        };
-        Ok(Part::Content { bytes, last })
+        Ok(Part::Content { bytes, last: self.end(next, config).unwrap_or(false) })
     }
 
     /// Whether a part, or the end, is here for a `receive` that waits.
@@ -171,15 +184,15 @@ impl Reader {
                 Piece::Nothing => return Ok(Drained::Pending),
                 Piece::Content(content) => {
                     self.decoder.took(content);
-                    self.incoming.bytes.advance(content);
+                    self.incoming.skip(content);
                     self.progressed = true;
                     self.drained = self.drained.saturating_add(u64::try_from(content).unwrap_or(u64::MAX));
                     if self.drained > config.limits.drain_budget_bytes {
                         return Ok(Drained::OverBudget);
                     }
                 }
-                Piece::Trailers { .. } | Piece::End => {
-                    self.end(config)?;
+                end @ (Piece::Trailers { .. } | Piece::End) => {
+                    self.end(end, config)?;
                     return Ok(Drained::Ended);
                 }
             }
@@ -221,7 +234,7 @@ impl Reader {
 
     /// Of the request, once its body has ended.
     pub(crate) fn trailers(&self) -> Option<&Headers> {
-        self.trailers.as_ref()
+        self.ended.then_some(&self.trailers)
     }
 
     /// Of content, so far.
@@ -239,7 +252,7 @@ impl Reader {
         let (bytes, stream_ended) = (incoming.bytes.escape_ascii(), incoming.ended);
         let request = self.request.as_ref().map(|request| request.headers().raw().escape_ascii());
         let (decoder, drained) = (decoder.saturated(), self.drained.min(2));
-        let flags = (ended, continue_is_due, rest_is_whole, progressed, drained, self.trailers.is_some());
+        let flags = (ended, continue_is_due, rest_is_whole, progressed, drained, self.trailers().is_some());
         format!("\"{bytes}\" {stream_ended} {head:?} {:?} {decoder:?} {flags:?}", request.map(|raw| raw.to_string()))
     }
 
@@ -248,27 +261,30 @@ impl Reader {
     }
 
     fn piece(&mut self, config: &Config) -> Result<Piece, ProtocolError> {
-        let before = self.decoder.examined();
         let (framing, piece) = self.decoder.piece(&self.incoming.bytes, &config.limits)?;
-        self.count(framing.saturating_add(self.decoder.examined()).saturating_sub(before));
-        self.incoming.bytes.advance(framing);
+        if framing > 0 {
+            self.count(framing);
+            self.incoming.skip(framing);
+        }
         Ok(piece)
     }
 
-    /// Takes the end of the body, with its trailers.
-    fn end(&mut self, config: &Config) -> Result<(), ProtocolError> {
-        let trailers = match self.piece(config)? {
+    /// Takes the end of the body, with its trailers, if `piece` is that.
+    fn end(&mut self, piece: Piece, config: &Config) -> Result<bool, ProtocolError> {
+        match piece {
+            Piece::Nothing | Piece::Content(_) => return Ok(false),
             Piece::Trailers { bytes, lines } => {
-                let trailers = self.judge_trailers(bytes, lines, config)?;
-                self.incoming.bytes.advance(bytes.min(self.incoming.bytes.len()));
+                // Mostly there are none, but for the empty line.
+                if lines > 0 {
+                    self.trailers = self.judge_trailers(bytes, lines, config)?;
+                }
+                self.incoming.skip(bytes);
                 self.decoder.took_trailers();
-                trailers
             }
-            Piece::Nothing | Piece::Content(_) | Piece::End => Headers::default(),
-        };
-        self.trailers = Some(trailers);
+            Piece::End => {}
+        }
         self.ended = true;
-        Ok(())
+        Ok(true)
     }
 
     /// "Judged at the end of the section like a head: count, grammar (400), refused names (400)." What may be in trailers
@@ -277,9 +293,9 @@ impl Reader {
         if lines > config.limits.fields {
             return Err(ProtocolError::exceeded(Limit::TrailerFields, config.limits.fields));
         }
-        let section = Bytes::copy_from_slice(self.incoming.bytes.get(..bytes).unwrap_or_default());
         let mut trailers = Headers::default();
-        if !trailers.parse(section, 0, lines) {
+        trailers.raw.extend_from_slice(self.incoming.bytes.get(..bytes).unwrap_or_default());
+        if !trailers.parse(0, lines, |_, _| {}) {
             return Err(ProtocolError::Trailer);
         }
         if trailers.iter().any(|field| headers::REFUSED_IN_TRAILERS.contains(&field.name())) {

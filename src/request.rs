@@ -101,19 +101,20 @@ impl Request {
         spare: Option<Self>,
         read: impl FnOnce(&mut Headers) -> Result<Facts, E>,
     ) -> Result<Self, E> {
-        let unshared = spare.map(|Self(head)| head).filter(|head| Arc::strong_count(head) == 1);
-        let mut head = unshared.unwrap_or_default();
+        let mut head = match spare {
+            Some(Self(head)) if Arc::strong_count(&head) == 1 => head,
+            Some(_) | None => Arc::default(),
+        };
         let place = Arc::make_mut(&mut head);
         place.line = line;
         place.facts = read(&mut place.headers)?;
         Ok(Self(head))
     }
 
-    /// Its memory without its bytes, if nobody else holds it and it is not too much.
+    /// Its memory without its bytes, if nobody else holds it.
     pub(crate) fn emptied(mut self, most_bytes: usize) -> Option<Self> {
-        let head = Arc::get_mut(&mut self.0)?;
-        head.headers.clear();
-        (head.headers.capacity() <= most_bytes).then_some(self)
+        Arc::get_mut(&mut self.0)?.headers.empty(most_bytes);
+        Some(self)
     }
 
     /// The method, as it came: "get" is not "GET" (RFC 9110 §9.1).

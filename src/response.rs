@@ -1,17 +1,18 @@
 //! The head of a response: what the application may say in it, and how it is written.
 
+use alloc::vec::Vec;
+
 use crate::config::MAX_LENGTH;
 use crate::error::Misuse;
 use crate::framing::Lines;
 use crate::headers::REFUSED_IN_TRAILERS;
-use crate::outgoing::Put;
 use crate::syntax::{self, Digits};
 
 /// A header as an application sends it: name and value.
 pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
 
 /// What an application's headers say to the connection.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts of one head, not phases of anything")]
 pub(crate) struct Found<'a> {
     pub(crate) content_length: Option<u64>,
@@ -20,29 +21,45 @@ pub(crate) struct Found<'a> {
     /// `connection` names `upgrade`.
     pub(crate) names_upgrade: bool,
     pub(crate) has_date: bool,
-    /// There are headers that the connection writes itself.
-    has_ours: bool,
     /// `connection` names something besides `close` and `keep-alive`.
     has_options: bool,
 }
 
-/// Headers that the connection writes by itself, once.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Ours {
-    Connection,
-    ContentLength,
-    TransferEncoding,
-}
-
-fn ours(name: &[u8]) -> Option<Ours> {
-    if syntax::is_name(name, b"content-length") {
-        Some(Ours::ContentLength)
-    } else if syntax::is_name(name, b"connection") {
-        Some(Ours::Connection)
-    } else if syntax::is_name(name, b"transfer-encoding") {
-        Some(Ours::TransferEncoding)
-    } else {
-        None
+impl<'a> Found<'a> {
+    /// Takes a header, whose name and value are valid. True if it is written as it is; the others the connection writes.
+    fn take(&mut self, name: &[u8], value: &'a [u8]) -> Result<bool, Misuse> {
+        if syntax::is_name(name, b"content-length") {
+            if self.content_length.is_some() {
+                return Err(Misuse::HeaderRepeated);
+            }
+            let length = syntax::decimal(value).filter(|&length| length <= MAX_LENGTH);
+            self.content_length = Some(length.ok_or(Misuse::ContentLength)?);
+            return Ok(false);
+        }
+        if syntax::is_name(name, b"connection") {
+            for option in syntax::members(value) {
+                if !syntax::is_token(option) {
+                    return Err(Misuse::Connection);
+                }
+                self.close |= option.eq_ignore_ascii_case(b"close");
+                self.names_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+                self.has_options |= !is_kept_alive_or_closed(option);
+            }
+            return Ok(false);
+        }
+        // ASGI: "Transfer-Encoding … headers sent by the application MUST be ignored".
+        if syntax::is_name(name, b"transfer-encoding") {
+            return Ok(false);
+        }
+        if syntax::is_name(name, b"date") {
+            if self.has_date {
+                return Err(Misuse::HeaderRepeated);
+            }
+            self.has_date = true;
+        } else if syntax::is_name(name, b"upgrade") {
+            self.upgrade.add(value);
+        }
+        Ok(true)
     }
 }
 
@@ -51,8 +68,9 @@ fn is_kept_alive_or_closed(option: &[u8]) -> bool {
 }
 
 /// "status, names (any case) and values are validated **before** anything latches": the one validator of all field lines
-/// that an application supplies.
-pub(crate) fn check<'a>(headers: &[Pair<'a>]) -> Result<Found<'a>, Misuse> {
+/// that an application supplies. It writes them, but for those that the connection writes; what it has written of
+/// refused ones is its caller's to throw away.
+pub(crate) fn write_fields<'a>(headers: &[Pair<'a>], into: &mut Vec<u8>) -> Result<Found<'a>, Misuse> {
     let mut found = Found::default();
     for &(name, value) in headers {
         if !syntax::is_token(name) {
@@ -61,97 +79,59 @@ pub(crate) fn check<'a>(headers: &[Pair<'a>]) -> Result<Found<'a>, Misuse> {
         if !syntax::is_field_value(value) {
             return Err(Misuse::HeaderValue);
         }
-        match ours(name) {
-            Some(Ours::Connection) => {
-                for option in syntax::members(value) {
-                    if !syntax::is_token(option) {
-                        return Err(Misuse::Connection);
-                    }
-                    found.close |= option.eq_ignore_ascii_case(b"close");
-                    found.names_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
-                    found.has_options |= !is_kept_alive_or_closed(option);
-                }
-                found.has_ours = true;
-            }
-            Some(Ours::ContentLength) => {
-                if found.content_length.is_some() {
-                    return Err(Misuse::HeaderRepeated);
-                }
-                let length = syntax::decimal(value).filter(|&length| length <= MAX_LENGTH);
-                found.content_length = Some(length.ok_or(Misuse::ContentLength)?);
-                found.has_ours = true;
-            }
-            // ASGI: "Transfer-Encoding … headers sent by the application MUST be ignored".
-            Some(Ours::TransferEncoding) => found.has_ours = true,
-            None if syntax::is_name(name, b"date") => {
-                if found.has_date {
-                    return Err(Misuse::HeaderRepeated);
-                }
-                found.has_date = true;
-            }
-            None if syntax::is_name(name, b"upgrade") => found.upgrade.add(value),
-            None => {}
+        if found.take(name, value)? {
+            write_field(name, value, into);
         }
     }
     Ok(found)
 }
 
 /// Trailers pass the same validator, and may hold nothing that belongs into a head (RFC 9110 §6.5.1).
-pub(crate) fn check_trailers(headers: &[Pair<'_>]) -> Result<(), Misuse> {
-    let is_refused = |name: &[u8]| {
-        name.eq_ignore_ascii_case(b"connection")
+pub(crate) fn write_trailers(headers: &[Pair<'_>], into: &mut Vec<u8>) -> Result<(), Misuse> {
+    for header @ &(name, _) in headers {
+        if name.eq_ignore_ascii_case(b"connection")
             || REFUSED_IN_TRAILERS.iter().any(|refused| refused.as_bytes().eq_ignore_ascii_case(name))
-    };
-    for &(name, value) in headers {
-        if is_refused(name) {
+        {
             return Err(Misuse::TrailerField);
         }
-        check(&[(name, value)])?;
+        // Each by itself: a repeated one is none that could not be.
+        write_fields(core::slice::from_ref(header), into)?;
     }
     Ok(())
 }
 
 /// `status-line = HTTP-version SP status-code SP [ reason-phrase ] CRLF` (RFC 9112 §4). Ours is the version of the
 /// server, not of the request (RFC 9110 §6.2).
-pub(crate) fn write_status_line(status: u16, into: &mut impl Put) {
+pub(crate) fn write_status_line(status: u16, into: &mut Vec<u8>) {
     if let Some(line) = registered_status_line(status) {
-        into.put(line.as_bytes());
+        into.extend_from_slice(line.as_bytes());
     } else {
         // "the reason-phrase … A client SHOULD ignore" it; it may be empty, the space before it may not be left out.
-        into.put(b"HTTP/1.1 ");
-        into.put(Digits::decimal(status.into()).as_bytes());
-        into.put(b" \r\n");
+        into.extend_from_slice(b"HTTP/1.1 ");
+        into.extend_from_slice(Digits::decimal(status.into()).as_bytes());
+        into.extend_from_slice(b" \r\n");
     }
 }
 
 /// `field-line = field-name ":" OWS field-value OWS` and CRLF (RFC 9112 §5).
-pub(crate) fn write_field(name: &[u8], value: &[u8], into: &mut impl Put) {
-    into.put(name);
-    into.put(b": ");
-    into.put(value);
-    into.put(b"\r\n");
-}
-
-/// The application's headers, but for those that the connection writes.
-pub(crate) fn write_fields(headers: &[Pair<'_>], found: Found<'_>, into: &mut impl Put) {
-    for &(name, value) in headers {
-        if !found.has_ours || ours(name).is_none() {
-            write_field(name, value, into);
-        }
-    }
+pub(crate) fn write_field(name: &[u8], value: &[u8], into: &mut Vec<u8>) {
+    into.extend_from_slice(name);
+    into.extend_from_slice(b": ");
+    into.extend_from_slice(value);
+    into.extend_from_slice(b"\r\n");
 }
 
 /// The options of all the application's `connection` lines, in one line that is left open for ours: true if it is.
-pub(crate) fn write_options(headers: &[Pair<'_>], found: Found<'_>, into: &mut impl Put) -> bool {
+pub(crate) fn write_options(headers: &[Pair<'_>], found: &Found<'_>, into: &mut Vec<u8>) -> bool {
     if !found.has_options {
         return false;
     }
-    let lines = headers.iter().filter(|(name, _)| ours(name) == Some(Ours::Connection));
+    let lines = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"connection"));
     let options = lines.flat_map(|(_, value)| syntax::members(value)).filter(|option| !is_kept_alive_or_closed(option));
     let mut before: &[u8] = b"connection: ";
     for option in options {
-        into.put(before);
-        into.put(option);
+        into.extend_from_slice(before);
+        into.extend_from_slice(option);
         before = b", ";
     }
     true

@@ -215,6 +215,7 @@ impl State {
 
     /// The transition, or why the application may not do this now; only its events are refused. An event that cannot
     /// happen in a phase (a head that begins in a body) changes nothing.
+    #[inline] // where the event is known nothing is left of it but its transition
     pub(crate) fn on(mut self, event: Event) -> Result<(Self, Effect), SendError> {
         let mut effect = Effect::Nothing;
         match event {
@@ -549,18 +550,15 @@ impl State {
     /// "After the last request of a connection, or after a fault, what still arrives is neither parsed nor stored." What
     /// arrives before a switch belongs to the next protocol.
     pub(crate) fn discards(self) -> bool {
-        match self.next {
-            Next::Switch => false,
-            Next::Switched | Next::Closed | Next::ClosedByReset | Next::Lingering => true,
-            Next::Request | Next::Linger | Next::Close | Next::Reset => match self.reading {
-                Reading::Closed => true,
-                Reading::Ended => self.next != Next::Request,
-                Reading::Idle | Reading::Head | Reading::Body | Reading::Wanted | Reading::Draining => false,
-            },
+        match self.reading {
+            Reading::Closed => self.next != Next::Switch,
+            Reading::Ended => self.next != Next::Request,
+            Reading::Idle | Reading::Head | Reading::Body | Reading::Wanted | Reading::Draining => false,
         }
     }
 
     /// `Disconnect` is told before what is unwritten has gone, the others after.
+    #[inline]
     pub(crate) fn tell(self, unwritten: bool) -> Tell {
         match self.writing {
             Writing::Over => return Tell::Disconnect,

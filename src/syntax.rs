@@ -3,6 +3,8 @@
 //! The standard library's helpers are not used where they are wider than the grammar: `str::parse` takes a `+`,
 //! `trim` strips Unicode blanks, and Unicode case folding turns U+212A into `k`.
 
+use core::ops::ControlFlow;
+
 /// `tchar` (RFC 9110 §5.6.2).
 pub(crate) const TOKEN: u8 = 1;
 /// `field-vchar`, SP or HTAB (RFC 9110 §5.5).
@@ -122,56 +124,103 @@ pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
 
 /// A number as text, without a `fmt::Formatter`: it is written for every response and every chunk.
 pub(crate) struct Digits {
-    text: [u8; 20],
+    /// The digits, at its end, but for a line end.
+    text: [u8; 22],
     start: usize,
 }
 
 impl Digits {
+    const END: usize = 20;
+
     pub(crate) fn decimal(number: u64) -> Self {
-        Self::in_base(number, 10)
+        Self::by(number, |number| (number / 10, number % 10))
     }
 
     pub(crate) fn hex(number: u64) -> Self {
-        Self::in_base(number, 16)
+        Self::by(number, |number| (number >> 4, number & 15))
     }
 
-    fn in_base(mut number: u64, base: u64) -> Self {
-        let mut text = [b'0'; 20];
-        let mut start = text.len();
-        loop {
+    /// `split` parts a number from its last digit.
+    #[inline]
+    fn by(mut number: u64, split: impl Fn(u64) -> (u64, u64)) -> Self {
+        let mut text = *b"00000000000000000000\r\n";
+        let mut start = Self::END;
+        for place in text.iter_mut().take(Self::END).rev() {
+            let (rest, digit) = split(number);
+            *place = b"0123456789abcdef".get(usize::try_from(digit).unwrap_or(0)).copied().unwrap_or(b'0');
             start = start.saturating_sub(1);
-            let digit = b"0123456789abcdef".get(usize::try_from(number.checked_rem(base).unwrap_or(0)).unwrap_or(0));
-            if let (Some(place), Some(&digit)) = (text.get_mut(start), digit) {
-                *place = digit;
-            }
-            number = number.checked_div(base).unwrap_or(0);
+            number = rest;
             if number == 0 {
-                return Self { text, start };
+                break;
             }
         }
+        Self { text, start }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.text.get(self.start..Self::END).unwrap_or_default()
+    }
+
+    /// With CRLF behind it.
+    pub(crate) fn with_line_end(&self) -> &[u8] {
         self.text.get(self.start..).unwrap_or_default()
     }
 }
 
-/// Where the first line feed is. Sixteen bytes at a time, so that a long line costs little: every head is scanned for
-/// line feeds once, before anything else looks at it.
+/// Shows to `see` where each line feed is, until it breaks. Every head is scanned for them before anything else looks at
+/// it, so what has none is passed in blocks, and their places are found by words. (No place in a slice is so large that a
+/// sum with it could wrap.)
 #[inline]
-pub(crate) fn find_line_feed(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn line_feeds<B>(bytes: &[u8], mut see: impl FnMut(usize) -> ControlFlow<B>) -> ControlFlow<B> {
     #[allow(clippy::needless_bitwise_bool, reason = "a lazy `||` would look at the bytes one by one")]
-    let has_none = |block: &&[u8; 16]| !block.iter().fold(false, |any, &byte| any | (byte == b'\n'));
-    let (blocks, _) = bytes.as_chunks::<16>();
-    let clean = blocks.iter().take_while(has_none).count();
-    let skipped = clean.saturating_mul(16);
-    let rest = bytes.get(skipped..)?;
-    rest.iter().position(|&byte| byte == b'\n').and_then(|at| at.checked_add(skipped))
+    let has_one = |block: &[u8; 32]| block.iter().fold(false, |any, &byte| any | (byte == b'\n'));
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    let mut at = 0_usize;
+    for block in blocks {
+        if has_one(block) {
+            let (words, _) = block.as_chunks::<8>();
+            for (word, past) in words.iter().zip([0, 8, 16, 24]) {
+                line_feeds_in(*word, at.wrapping_add(past), &mut see)?;
+            }
+        }
+        at = at.wrapping_add(32);
+    }
+    let (words, tail) = rest.as_chunks::<8>();
+    for word in words {
+        line_feeds_in(*word, at, &mut see)?;
+        at = at.wrapping_add(8);
+    }
+    for (past, &byte) in tail.iter().enumerate() {
+        if byte == b'\n' {
+            see(at.wrapping_add(past))?;
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+#[inline]
+fn line_feeds_in<B>(word: [u8; 8], at: usize, see: &mut impl FnMut(usize) -> ControlFlow<B>) -> ControlFlow<B> {
+    const ONES: u64 = u64::MAX / 255;
+    const LOW_BITS: u64 = ONES * 0x7f;
+    // A byte is zero where there is a line feed. To its low bits is added what carries into the high one unless they are
+    // zero, so that bit then is, of these bytes alone, still zero.
+    let zero_there = u64::from_le_bytes(word) ^ (ONES * 0x0a);
+    let mut found = !((zero_there & LOW_BITS).wrapping_add(LOW_BITS) | zero_there | LOW_BITS);
+    while found != 0 {
+        see(at.wrapping_add(usize::try_from(found.trailing_zeros() >> 3).unwrap_or(0)))?;
+        found &= found.wrapping_sub(1);
+    }
+    ControlFlow::Continue(())
+}
+
+/// Where the first line feed is.
+pub(crate) fn find_line_feed(bytes: &[u8]) -> Option<usize> {
+    line_feeds(bytes, ControlFlow::Break).break_value()
 }
 
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2), the host not empty.
 pub(crate) fn is_authority(bytes: &[u8]) -> bool {
-    split_authority(bytes).is_some()
+    is_reg_name(bytes) || split_authority(bytes).is_some()
 }
 
 /// `uri-host ":" port` (RFC 9112 §3.2.3), neither of them empty.

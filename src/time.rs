@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use core::fmt;
 use core::ops::{Add, AddAssign};
 use core::time::Duration;
 
@@ -44,10 +45,32 @@ impl Instant {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// `None` beyond the scale's end: a deadline that never comes.
-    pub(crate) fn checked_add(self, duration: Duration) -> Option<Self> {
-        let seconds = duration.as_secs().checked_mul(1_000_000_000)?;
-        self.0.checked_add(seconds)?.checked_add(duration.subsec_nanos().into()).map(Self)
+    /// Later than any time that is told: the deadline of what is waited for without one.
+    const NEVER: Self = Self(u64::MAX);
+
+    const fn after(self, time: Nanos) -> Self {
+        Self(self.0.saturating_add(time.0))
+    }
+}
+
+/// A length of time in nanoseconds. The longest is for ever: a [`Duration`] that has no room here is 584 years and more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Nanos(u64);
+
+impl Nanos {
+    pub(crate) const fn from_secs(seconds: u64) -> Self {
+        Self(seconds.saturating_mul(1_000_000_000))
+    }
+
+    #[allow(clippy::cast_lossless, reason = "`From` is not const")]
+    pub(crate) const fn new(time: Duration) -> Self {
+        Self(Self::from_secs(time.as_secs()).0.saturating_add(time.subsec_nanos() as u64))
+    }
+}
+
+impl fmt::Debug for Nanos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self(u64::MAX) { f.write_str("off") } else { Duration::from_nanos(self.0).fmt(f) }
     }
 }
 
@@ -56,7 +79,7 @@ impl Add<Duration> for Instant {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        self.checked_add(duration).unwrap_or(Self(u64::MAX))
+        self.after(Nanos::new(duration))
     }
 }
 
@@ -143,17 +166,19 @@ pub(crate) enum Overdue {
 ///
 /// "A phase that began since the last question begins at this one's `now`": a mark is made by the first
 /// [`turn`](Self::turn) that finds its phase, and dropped by the first that does not.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Waits {
     now: Instant,
     awaited: Awaited,
     /// Since when it is awaited, and since when nothing of it has come.
     awaited_since: Instant,
     quiet_since: Instant,
-    unwritten_since: Option<Instant>,
-    shutdown_since: Option<Instant>,
+    /// `NEVER` while nothing is unwritten.
+    unwritten_since: Instant,
+    /// `NEVER` while no exchange outlasts a shutdown.
+    shutdown_since: Instant,
     /// How long this body was waited for, in all.
-    body_wait: Duration,
+    body_wait: Nanos,
 }
 
 /// What is waited for at a turn, and whether a part of it has come since the last one, so that it counts from now.
@@ -168,10 +193,21 @@ pub(crate) struct Turn {
 }
 
 impl Waits {
+    pub(crate) const NONE: Self = Self {
+        now: Instant::ZERO,
+        awaited: Awaited::Nothing,
+        awaited_since: Instant::ZERO,
+        quiet_since: Instant::ZERO,
+        unwritten_since: Instant::NEVER,
+        shutdown_since: Instant::NEVER,
+        body_wait: Nanos(0),
+    };
+
     /// Takes the time. "An earlier `now` counts as the latest told."
     pub(crate) fn advance(&mut self, now: Instant) {
+        let now = Instant(now.0.min(Instant::NEVER.0.saturating_sub(1)));
         if self.awaited == Awaited::Body {
-            self.body_wait = self.body_wait.saturating_add(now.saturating_duration_since(self.now));
+            self.body_wait.0 = self.body_wait.0.saturating_add(now.0.saturating_sub(self.now.0));
         }
         self.now = self.now.max(now);
     }
@@ -186,106 +222,96 @@ impl Waits {
         if turn.has_come {
             self.quiet_since = self.now;
         }
-        self.unwritten_since = match self.unwritten_since {
-            Some(since) if turn.unwritten && !turn.was_written => Some(since),
-            Some(_) | None => turn.unwritten.then_some(self.now),
-        };
-        self.shutdown_since = if turn.shutting_down { self.shutdown_since.or(Some(self.now)) } else { None };
+        if !turn.unwritten {
+            self.unwritten_since = Instant::NEVER;
+        } else if turn.was_written || self.unwritten_since == Instant::NEVER {
+            self.unwritten_since = self.now;
+        }
+        if !turn.shutting_down {
+            self.shutdown_since = Instant::NEVER;
+        } else if self.shutdown_since == Instant::NEVER {
+            self.shutdown_since = self.now;
+        }
     }
 
     /// A new body, which nobody has waited for.
     pub(crate) fn body_begins(&mut self) {
-        self.body_wait = Duration::ZERO;
+        self.body_wait = Nanos(0);
     }
 
     /// Whether, at the last turn, there was a wait that has nothing to do with bytes that came and are not interpreted yet.
     pub(crate) fn has_more_than_reading(&self) -> bool {
-        self.unwritten_since.is_some() || self.shutdown_since.is_some() || self.awaited == Awaited::Close
+        self.unwritten_since != Instant::NEVER
+            || self.shutdown_since != Instant::NEVER
+            || self.awaited == Awaited::Close
     }
 
     /// What has lasted too long, of what has nothing to do with bytes that came and are not interpreted yet.
-    pub(crate) fn overdue_before_reading(&self, timeouts: &Timeouts, body_bytes: u64) -> Option<Overdue> {
-        if self.is_due(self.write_deadline(timeouts)) {
+    pub(crate) fn overdue_before_reading(&self, timeouts: &Timeouts) -> Option<Overdue> {
+        if self.write_deadline(timeouts) <= self.now {
             return Some(Overdue::Write);
         }
-        if self.is_due(self.shutdown_deadline(timeouts)) {
+        if self.shutdown_deadline(timeouts) <= self.now {
             return Some(Overdue::Shutdown);
         }
-        let closes = self.awaited == Awaited::Close && self.is_due(self.peer_deadline(timeouts, body_bytes));
+        let closes = self.awaited == Awaited::Close && self.peer_deadline(timeouts, 0) <= self.now;
         closes.then_some(Overdue::Peer(Awaited::Close))
     }
 
-    /// What has lasted too long.
-    pub(crate) fn overdue(&self, timeouts: &Timeouts, body_bytes: u64) -> Option<Overdue> {
-        self.overdue_before_reading(timeouts, body_bytes)
-            .or_else(|| self.is_due(self.peer_deadline(timeouts, body_bytes)).then_some(Overdue::Peer(self.awaited)))
-    }
-
-    /// When the first of them will have.
-    pub(crate) fn deadline(&self, timeouts: &Timeouts, body_bytes: u64) -> Option<Instant> {
-        earlier(
-            earlier(self.write_deadline(timeouts), self.shutdown_deadline(timeouts)),
-            self.peer_deadline(timeouts, body_bytes),
-        )
+    /// When the next of them will have lasted too long, `None` if there is none; or which of them has.
+    pub(crate) fn deadline(&self, timeouts: &Timeouts, body_bytes: u64) -> Result<Option<Instant>, Overdue> {
+        let peer = self.peer_deadline(timeouts, body_bytes);
+        let first = peer.min(self.write_deadline(timeouts)).min(self.shutdown_deadline(timeouts));
+        if first <= self.now {
+            return Err(self.overdue_before_reading(timeouts).unwrap_or(Overdue::Peer(self.awaited)));
+        }
+        Ok((first != Instant::NEVER).then_some(first))
     }
 
     /// Whether it was the body's rate, before its silence, that was too low.
     pub(crate) fn rate_is_overdue(&self, timeouts: &Timeouts, body_bytes: u64) -> bool {
-        let silence = self.quiet_since.checked_add(timeouts.body);
-        self.rate_deadline(timeouts, body_bytes)
-            .is_some_and(|rate| rate <= self.now && silence.is_none_or(|silence| rate < silence))
+        let rate = self.rate_deadline(timeouts, body_bytes);
+        rate <= self.now && rate < self.quiet_since.after(timeouts.body)
     }
 
     pub(crate) fn fingerprint(&self) -> String {
-        format!("{:?} {} {}", self.awaited, self.unwritten_since.is_some(), self.shutdown_since.is_some())
+        let (unwritten, shutdown) = (self.unwritten_since != Instant::NEVER, self.shutdown_since != Instant::NEVER);
+        format!("{:?} {unwritten} {shutdown}", self.awaited)
     }
 
-    fn is_due(&self, deadline: Option<Instant>) -> bool {
-        deadline.is_some_and(|deadline| deadline <= self.now)
+    fn write_deadline(&self, timeouts: &Timeouts) -> Instant {
+        self.unwritten_since.after(timeouts.write)
     }
 
-    fn write_deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
-        self.unwritten_since?.checked_add(timeouts.write)
+    fn shutdown_deadline(&self, timeouts: &Timeouts) -> Instant {
+        self.shutdown_since.after(timeouts.shutdown)
     }
 
-    fn shutdown_deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
-        self.shutdown_since?.checked_add(timeouts.shutdown)
-    }
-
-    fn peer_deadline(&self, timeouts: &Timeouts, body_bytes: u64) -> Option<Instant> {
+    fn peer_deadline(&self, timeouts: &Timeouts, body_bytes: u64) -> Instant {
         match self.awaited {
-            Awaited::Nothing => None,
+            Awaited::Nothing => Instant::NEVER,
             // "Bytes do not extend it", neither the one nor the other.
-            Awaited::Request => self.awaited_since.checked_add(timeouts.idle),
-            Awaited::Head => self.awaited_since.checked_add(timeouts.head),
-            Awaited::Body => {
-                earlier(self.quiet_since.checked_add(timeouts.body), self.rate_deadline(timeouts, body_bytes))
+            Awaited::Request => self.awaited_since.after(timeouts.idle),
+            Awaited::Head => self.awaited_since.after(timeouts.head),
+            Awaited::Body => self.quiet_since.after(timeouts.body).min(self.rate_deadline(timeouts, body_bytes)),
+            Awaited::Close => {
+                self.quiet_since.after(timeouts.linger_quiet).min(self.awaited_since.after(timeouts.linger))
             }
-            Awaited::Close => earlier(
-                self.quiet_since.checked_add(timeouts.linger_quiet),
-                self.awaited_since.checked_add(timeouts.linger),
-            ),
         }
     }
 
     /// When as many bytes as have come will be too few for the time they took.
-    fn rate_deadline(&self, timeouts: &Timeouts, body_bytes: u64) -> Option<Instant> {
+    fn rate_deadline(&self, timeouts: &Timeouts, body_bytes: u64) -> Instant {
         let nanos_of_bytes = u128::from(body_bytes)
             .saturating_mul(1_000_000_000)
-            .checked_div(timeouts.body_bytes_per_second.into())? // off, when it is zero
-            .saturating_add(1); // the rate itself is enough
-        let nanos = u64::try_from(nanos_of_bytes).ok()?;
-        let enough_until = Duration::from_nanos(nanos).max(timeouts.body_rate_after);
+            .checked_div(timeouts.body_bytes_per_second.into()) // off, when it is zero
+            .and_then(|nanos| u64::try_from(nanos).ok());
+        let Some(nanos_of_bytes) = nanos_of_bytes else { return Instant::NEVER };
+        // The rate itself is enough.
+        let enough_until = Nanos(nanos_of_bytes.saturating_add(1)).max(timeouts.body_rate_after);
         // As long after now as the wait may still last; or as long before as it has lasted too long.
-        let waited_too_long = self.body_wait.saturating_sub(enough_until);
-        let now = Instant(self.now.0.saturating_sub(u64::try_from(waited_too_long.as_nanos()).unwrap_or(u64::MAX)));
-        now.checked_add(enough_until.saturating_sub(self.body_wait))
-    }
-}
-
-fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
+        let waited_too_long = self.body_wait.0.saturating_sub(enough_until.0);
+        let left = enough_until.0.saturating_sub(self.body_wait.0);
+        Instant(self.now.0.saturating_sub(waited_too_long).saturating_add(left))
     }
 }

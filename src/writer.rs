@@ -2,16 +2,17 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::body::BodyEncoder;
 use crate::chunked;
 use crate::config::Config;
 use crate::date::Date;
 use crate::error::Misuse;
-use crate::framing::{self, ResponseBody, Version};
-use crate::outgoing::{Outgoing, Put as _};
+use crate::framing::{self, ResponseBody, ResponseFraming, Version};
+use crate::outgoing::{Due, Outgoing};
 use crate::request::Request;
 use crate::response::{self, Found, Pair};
 use crate::syntax::Digits;
@@ -30,7 +31,7 @@ pub(crate) struct Writer {
     asked: Asked,
     /// "The head is held until the first body event (one write for a small response; a crash in between becomes a real
     /// 500)": all of it but the end of its `connection` line and the empty line.
-    held: BytesMut,
+    held: Vec<u8>,
     /// The held head ends inside a `connection` line.
     line_is_open: bool,
     encoder: BodyEncoder,
@@ -41,7 +42,7 @@ pub(crate) struct Writer {
 }
 
 /// Memory that an idle connection keeps for the head of its next response.
-const KEPT_BYTES: usize = 512;
+const KEPT_BYTES: usize = 448;
 
 /// A part of a response's body.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ impl Writer {
         Self {
             outgoing: Outgoing::default(),
             asked: Asked { version: Version::Http11, is_head: false, takes_trailers: false },
-            held: BytesMut::new(),
+            held: Vec::new(),
             line_is_open: false,
             encoder: BodyEncoder::NONE,
             declared_trailers: false,
@@ -98,61 +99,59 @@ impl Writer {
         if !(200..=599).contains(&status) {
             return Err(Misuse::Status);
         }
-        let found = response::check(headers)?;
+        let found = self.begin_head(status, headers)?;
         let framing = framing::response_body(self.asked.version, self.asked.is_head, status, found.content_length);
-        self.make_head(status, headers, found, framing.content_length, framing.body, config, date);
+        self.add_ours(headers, &found, framing, config, date);
         self.encoder = BodyEncoder::new(framing.body);
         self.declared_trailers = trailers;
         // "HTTP/1.0 needs `keep-alive`, a known length": the end of the connection is the end of this body.
         Ok(found.close || framing.body == ResponseBody::UntilClose)
     }
 
-    /// Queues the head of a 101, or of a 2xx to CONNECT: nothing of HTTP follows it.
+    /// Begins the head with the application's part, if that is valid.
+    pub(crate) fn begin_head<'a>(&mut self, status: u16, headers: &[Pair<'a>]) -> Result<Found<'a>, Misuse> {
+        if self.held.capacity() == 0 {
+            self.held = self.outgoing.take_spare();
+            // Most heads, so that it does not grow line by line.
+            self.held.reserve(128);
+        }
+        response::write_status_line(status, &mut self.held);
+        response::write_fields(headers, &mut self.held).inspect_err(|_| self.held.clear())
+    }
+
+    /// Queues the head of a 101, or of a 2xx to CONNECT, which was begun: nothing of HTTP follows it.
     pub(crate) fn write_switch(
         &mut self,
         status: u16,
         headers: &[Pair<'_>],
-        found: Found<'_>,
+        found: &Found<'_>,
         config: &Config,
         date: Option<Date>,
     ) {
-        self.make_head(status, headers, found, None, ResponseBody::None, config, date);
-        if status == 101 {
-            // "A server that generates a 101 response … MUST send a Connection header field" with `upgrade`: RFC 9110
-            // §7.8. The application may have sent it itself.
-            if !found.names_upgrade {
-                self.held.extend_from_slice(if self.line_is_open { b", upgrade" } else { b"connection: upgrade" });
-                self.line_is_open = true;
-            }
+        let framing = ResponseFraming { body: ResponseBody::None, content_length: None };
+        self.add_ours(headers, found, framing, config, date);
+        // "A server that generates a 101 response … MUST send a Connection header field" with `upgrade`: RFC 9110 §7.8.
+        // The application may have sent it itself.
+        if status == 101 && !found.names_upgrade {
+            self.add_option(b"upgrade");
         }
         self.finish_head();
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the parts of a head, passed once")]
-    fn make_head(
+    /// Adds to the head what the connection writes, but for the end of its `connection` line.
+    fn add_ours(
         &mut self,
-        status: u16,
         headers: &[Pair<'_>],
-        found: Found<'_>,
-        content_length: Option<u64>,
-        body: ResponseBody,
+        found: &Found<'_>,
+        framing: ResponseFraming,
         config: &Config,
         date: Option<Date>,
     ) {
-        if self.held.capacity() == 0 {
-            self.held = self.outgoing.take_spare();
-        }
         let head = &mut self.held;
-        // The application's headers, and as much for the status line and ours as they mostly take.
-        head.reserve(
-            headers.iter().fold(64, |sum, (name, value)| sum.saturating_add(name.len()).saturating_add(value.len())),
-        );
-        response::write_status_line(status, head);
-        response::write_fields(headers, found, head);
-        if let Some(length) = content_length {
+        if let Some(length) = framing.content_length {
             response::write_field(b"content-length", Digits::decimal(length).as_bytes(), head);
         }
-        if body == ResponseBody::Chunked {
+        if framing.body == ResponseBody::Chunked {
             response::write_field(b"transfer-encoding", b"chunked", head);
         }
         // A date of the application's stands.
@@ -167,6 +166,12 @@ impl Writer {
         self.line_is_open = response::write_options(headers, found, head);
     }
 
+    fn add_option(&mut self, option: &[u8]) {
+        self.held.extend_from_slice(if self.line_is_open { b", " } else { b"connection: " });
+        self.held.extend_from_slice(option);
+        self.line_is_open = true;
+    }
+
     /// Queues the held head. Only now is it known whether the connection ends with this response.
     pub(crate) fn release_head(&mut self, close: bool) {
         let option: Option<&[u8]> = match (close, self.asked.version) {
@@ -178,9 +183,7 @@ impl Writer {
             (false, Version::Http11) => None,
         };
         if let Some(option) = option {
-            self.held.extend_from_slice(if self.line_is_open { b", " } else { b"connection: " });
-            self.held.extend_from_slice(option);
-            self.line_is_open = true;
+            self.add_option(option);
         }
         self.finish_head();
     }
@@ -231,21 +234,25 @@ impl Writer {
         }
     }
 
-    /// Queues trailers that were checked: "written if chunked and the client sent `te: trailers`, else accepted and
+    /// Queues trailers, if they are valid: "written if chunked and the client sent `te: trailers`, else accepted and
     /// dropped".
-    pub(crate) fn write_trailers(&mut self, headers: &[Pair<'_>], last: bool) {
-        if self.encoder.is_chunked() && self.asked.takes_trailers && !headers.is_empty() {
-            if !self.in_trailers {
-                self.outgoing.put(b"0\r\n");
+    pub(crate) fn write_trailers(&mut self, headers: &[Pair<'_>], last: bool) -> Result<(), Misuse> {
+        debug_assert!(self.held.is_empty(), "the head is out");
+        let answer = response::write_trailers(headers, &mut self.held);
+        if answer.is_ok() {
+            if self.encoder.is_chunked() && self.asked.takes_trailers && !headers.is_empty() {
+                if !self.in_trailers {
+                    self.outgoing.put(b"0\r\n");
+                }
+                self.outgoing.put(&self.held);
+                self.in_trailers = true;
             }
-            for (name, value) in headers {
-                response::write_field(name, value, &mut self.outgoing);
+            if last {
+                self.finish_body();
             }
-            self.in_trailers = true;
         }
-        if last {
-            self.finish_body();
-        }
+        self.held.clear();
+        answer
     }
 
     fn finish_body(&mut self) {
@@ -255,26 +262,38 @@ impl Writer {
         }
     }
 
-    /// Queues an interim response. "1xx never carry CL/TE/body; never sent to 1.0."
-    pub(crate) fn write_interim(&mut self, status: u16, headers: &[Pair<'_>], found: Found<'_>) {
-        if self.asked.version == Version::Http11 {
-            response::write_status_line(status, &mut self.outgoing);
-            response::write_fields(headers, found, &mut self.outgoing);
-            self.outgoing.put(b"\r\n");
+    /// Queues an interim response, if it is valid and `is_due`. "1xx never carry CL/TE/body; never sent to 1.0." A held
+    /// head waits behind it.
+    pub(crate) fn write_interim(&mut self, status: u16, headers: &[Pair<'_>], is_due: bool) -> Result<(), Misuse> {
+        let held = self.held.len();
+        response::write_status_line(status, &mut self.held);
+        let answer = response::write_fields(headers, &mut self.held);
+        if answer.is_ok() && is_due && self.asked.version == Version::Http11 {
+            self.held.extend_from_slice(b"\r\n");
+            self.outgoing.put(self.held.get(held..).unwrap_or_default());
         }
+        self.held.truncate(held);
+        answer.map(|_| ())
     }
 
     /// Queues an error response, the last of its connection. It has no content: nothing that the peer sent can be in it,
     /// and it is right for HEAD too, also when the method was never understood.
     pub(crate) fn write_error(&mut self, status: u16, config: &Config, date: Option<Date>) {
         self.drop_head();
-        self.make_head(status, &[], Found::default(), Some(0), ResponseBody::None, config, date);
+        let framing = ResponseFraming { body: ResponseBody::None, content_length: Some(0) };
+        if let Ok(found) = self.begin_head(status, &[]) {
+            self.add_ours(&[], &found, framing, config, date);
+        }
         self.release_head(true);
     }
 
     pub(crate) fn fingerprint(&self) -> String {
         let Self { outgoing, asked, held, line_is_open, encoder, declared_trailers, in_trailers } = self;
-        let outgoing = (outgoing.unwritten() > 0, outgoing.part().map(|(token, left)| (token, left.min(2))));
+        let part = match outgoing.due() {
+            Due::Part { token, remaining } => Some((token, remaining.min(2))),
+            Due::Nothing | Due::Bytes => None,
+        };
+        let outgoing = (outgoing.unwritten() > 0, part);
         let held = (held.escape_ascii(), line_is_open);
         let body = (encoder.saturated(), declared_trailers, in_trailers);
         format!("{outgoing:?} {asked:?} \"{}\" {} {body:?}", held.0, held.1)
@@ -283,8 +302,8 @@ impl Writer {
     /// Gives large buffers back.
     pub(crate) fn shrink(&mut self) {
         self.outgoing.shrink(KEPT_BYTES);
-        if self.held.is_empty() && self.held.capacity() > KEPT_BYTES {
-            self.held = BytesMut::new();
+        if self.held.capacity() > KEPT_BYTES {
+            self.held = Vec::new();
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::exchange::{ExchangeId, ReceiveEvent, SendEvent};
 use crate::headers::Headers;
 use crate::reader::Part;
 use crate::request::Request;
-use crate::response::{self, Pair};
+use crate::response::{Found, Pair};
 use crate::state::{Event, Next, Outcome, Reading, State, Writing};
 use crate::writer::Content;
 
@@ -35,7 +35,8 @@ impl Connection {
         // sent a final status code" (RFC 9110 §10.1.1). A held head waits behind it.
         if self.reader.continue_is_due() && matches!(self.state.writing, Writing::Head | Writing::Held) {
             self.reader.continue_was_sent();
-            self.writer.write_interim(100, &[], response::Found::default());
+            let answer = self.writer.write_interim(100, &[], true);
+            debug_assert!(answer.is_ok(), "there is nothing to refuse");
         }
         match self.reader.part(&self.config) {
             Ok(Part::Content { bytes, last }) => {
@@ -122,36 +123,33 @@ impl Connection {
     /// exchange at `ResponseStart`."
     fn send_switch(&mut self, status: u16, headers: &[Pair<'_>]) -> Result<(), SendError> {
         let after = self.after(Event::Switch)?;
-        let found = response::check(headers)?;
-        let protocol = if status == 101 {
-            let named = found.upgrade.single(Misuse::UpgradeNotOffered)?.unwrap_or_default();
-            let mut offered = self.reader.current().into_iter().flat_map(Request::upgrades);
-            if !offered.any(|protocol| protocol.eq_ignore_ascii_case(named)) {
-                return Err(Misuse::UpgradeNotOffered.into());
-            }
-            Bytes::copy_from_slice(named)
-        } else {
-            // What is left of its content would be taken for the tunnel's.
-            if self.reader.has_undelivered_body() {
-                return Err(Misuse::TunnelBeforeBodyEnd.into());
-            }
-            Bytes::new()
-        };
-        self.writer.write_switch(status, headers, found, &self.config, self.date);
-        self.protocol = protocol;
+        let found = self.writer.begin_head(status, headers)?;
+        self.protocol = self.next_protocol(status, &found).inspect_err(|_| self.writer.drop_head())?;
+        self.writer.write_switch(status, headers, &found, &self.config, self.date);
         self.state = after;
         self.close_reason = Some(CloseReason::Switched);
         Ok(())
     }
 
+    /// What a response switches to, if it may.
+    fn next_protocol(&self, status: u16, found: &Found<'_>) -> Result<Bytes, Misuse> {
+        if status == 101 {
+            let named = found.upgrade.single(Misuse::UpgradeNotOffered)?.unwrap_or_default();
+            let mut offered = self.reader.current().into_iter().flat_map(Request::upgrades);
+            let is_offered = offered.any(|protocol| protocol.eq_ignore_ascii_case(named));
+            return if is_offered { Ok(Bytes::copy_from_slice(named)) } else { Err(Misuse::UpgradeNotOffered) };
+        }
+        // What is left of its content would be taken for the tunnel's.
+        if self.reader.has_undelivered_body() { Err(Misuse::TunnelBeforeBodyEnd) } else { Ok(Bytes::new()) }
+    }
+
     fn send_body(&mut self, content: Content, more_body: bool) -> Result<(), SendError> {
         let completes = !more_body && !self.writer.has_declared_trailers();
-        let event = match (more_body, completes) {
-            (true, _) => Event::ResponseBody,
-            (false, true) => Event::ResponseEnd,
-            (false, false) => Event::ResponseBodyEnd,
+        let after = match (more_body, completes) {
+            (true, _) => self.after(Event::ResponseBody)?,
+            (false, true) => self.after(Event::ResponseEnd)?,
+            (false, false) => self.after(Event::ResponseBodyEnd)?,
         };
-        self.after(event)?;
         let checked = self.writer.check_body(&content, !more_body)?;
         if completes {
             self.settle_early_response();
@@ -160,7 +158,11 @@ impl Connection {
             self.writer.release_head(self.state.next != Next::Request);
         }
         self.writer.write_body(content, checked, completes);
-        self.moved_on(event);
+        if completes {
+            self.moved_on(Event::ResponseEnd);
+        } else {
+            self.state = after;
+        }
         Ok(())
     }
 
@@ -172,11 +174,10 @@ impl Connection {
             }
             answer => answer?,
         };
-        response::check_trailers(headers)?;
+        self.writer.write_trailers(headers, !more_trailers)?;
         if !more_trailers {
             self.settle_early_response();
         }
-        self.writer.write_trailers(headers, !more_trailers);
         self.moved_on(event);
         Ok(())
     }
@@ -186,12 +187,8 @@ impl Connection {
         if !(102..=199).contains(&status) {
             return Err(Misuse::Status.into());
         }
-        let found = response::check(headers)?;
-        match self.state.writing {
-            Writing::Head | Writing::Held => self.writer.write_interim(status, headers, found),
-            Writing::Idle | Writing::Body | Writing::Trailers | Writing::Over => {}
-        }
-        Ok(())
+        let is_due = matches!(self.state.writing, Writing::Head | Writing::Held);
+        Ok(self.writer.write_interim(status, headers, is_due)?)
     }
 
     /// The response is about to be complete: decides, "by what was declared and by bytes in stream order, never by what
