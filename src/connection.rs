@@ -69,7 +69,7 @@ pub(crate) struct Stamp {
     id: ExchangeId,
     unread_bytes: usize,
     has_ended: bool,
-    unwritten_bytes: u64,
+    unwritten_bytes: u128,
 }
 
 /// What the world did.
@@ -555,7 +555,7 @@ impl Connection {
     }
 
     fn is_above_high_water(&self) -> bool {
-        let mark = u64::try_from(self.config.limits.high_water_bytes).unwrap_or(u64::MAX);
+        let mark = u128::try_from(self.config.limits.high_water_bytes).unwrap_or(u128::MAX);
         self.writer.outgoing.unwritten() >= mark
     }
 }

@@ -157,14 +157,14 @@ impl LineParser {
             }
             let at = from.saturating_add(past);
             let end = at.saturating_add(1);
-            if self.examined < at {
+            // A CR that a line feed follows is no part of what is too long, and any other is.
+            if byte != b'\n' || self.examined < at {
                 self.check_lengths(allowed, at, config)?;
             }
             self.examined = end;
             match byte {
                 b' ' if self.first_space.is_none() => self.first_space = Some(at),
                 b' ' if self.second_space.is_none() => self.second_space = Some(at),
-                // Behind a target this may end the line; it is no part of what is too long.
                 b'\r' if self.first_space.is_some() => {}
                 b'\n' => {
                     let Some(line) = allowed.get(..at).and_then(|line| line.strip_suffix(b"\r")) else {

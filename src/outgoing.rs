@@ -89,7 +89,8 @@ pub(crate) struct Outgoing {
     front: Buffer,
     /// Behind it.
     queue: VecDeque<Item>,
-    unwritten: u64,
+    /// Wider than any part, so that a sum of a few of them is still what it is.
+    unwritten: u128,
 }
 
 /// What is to be written next.
@@ -107,7 +108,7 @@ pub(crate) enum Due {
 
 impl Outgoing {
     pub(crate) fn put(&mut self, piece: &[u8]) {
-        self.unwritten = self.unwritten.saturating_add(count(piece.len()));
+        self.unwritten = self.unwritten.saturating_add(count(piece.len()).into());
         if self.queue.is_empty() {
             self.front.text.extend_from_slice(piece);
             return;
@@ -132,7 +133,7 @@ impl Outgoing {
     }
 
     /// Bytes that are not written: those in flight and those of opaque parts included.
-    pub(crate) fn unwritten(&self) -> u64 {
+    pub(crate) fn unwritten(&self) -> u128 {
         self.unwritten
     }
 
@@ -144,7 +145,7 @@ impl Outgoing {
     /// Queues all of `text`, which is left empty.
     pub(crate) fn append(&mut self, text: &mut Vec<u8>) {
         if self.front.is_empty() && self.queue.is_empty() {
-            self.unwritten = self.unwritten.saturating_add(count(text.len()));
+            self.unwritten = self.unwritten.saturating_add(count(text.len()).into());
             core::mem::swap(&mut self.front.text, text);
         } else {
             self.put(text);
@@ -156,22 +157,22 @@ impl Outgoing {
         if bytes.len() < COPIED_BELOW {
             self.put(&bytes);
         } else {
-            self.unwritten = self.unwritten.saturating_add(count(bytes.len()));
+            self.unwritten = self.unwritten.saturating_add(count(bytes.len()).into());
             self.queue.push_back(Item::Bytes(bytes));
         }
     }
 
     pub(crate) fn push_part(&mut self, token: u64, length: u64) {
         if length > 0 {
-            self.unwritten = self.unwritten.saturating_add(length);
+            self.unwritten = self.unwritten.saturating_add(length.into());
             self.queue.push_back(Item::Part { token, remaining: length });
         }
     }
 
     /// `written` bytes more are with the kernel; "more than there are counts as all".
     pub(crate) fn written(&mut self, written: u64) {
-        let mut left = written.min(self.unwritten);
-        self.unwritten = self.unwritten.saturating_sub(left);
+        let mut left = u64::try_from(self.unwritten).map_or(written, |unwritten| unwritten.min(written));
+        self.unwritten = self.unwritten.saturating_sub(left.into());
         let landed = left.min(self.in_flight);
         self.in_flight = self.in_flight.saturating_sub(landed);
         left = left.saturating_sub(landed);

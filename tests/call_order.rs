@@ -1212,3 +1212,27 @@ fn a_transfer_fails_only_where_one_is_due() {
     assert_eq!(ask(&mut conn, NOW), [Action::Close { reset: true }]);
     assert_eq!(conn.close_reason(), Some(CloseReason::TransferFailed));
 }
+
+#[test]
+fn parts_of_any_length_are_moved_to_their_end() {
+    let mut conn = Connection::new(Config::default());
+    let id = start(&mut conn, NOW, GET);
+    let mut exchange = conn.exchange(id);
+    exchange.send(head(200, &[])).unwrap();
+    for token in 0..3 {
+        exchange.send(SendEvent::ResponsePart { token, len: u64::MAX, more_body: token < 2 }).unwrap();
+    }
+    assert_eq!(conn.next_action(NOW), Action::Disconnect(id));
+    for part in 0..3 {
+        // The head or the line end of the chunk before it, and its own line.
+        let line = conn.outgoing().map(<[u8]>::len).sum();
+        conn.handle_written(line);
+        let Action::Transfer { token, remaining, .. } = conn.next_action(NOW) else { panic!("{part}") };
+        assert_eq!((token, remaining), (part, u64::MAX));
+        conn.handle_written(usize::MAX);
+    }
+    assert_eq!(conn.outgoing().flatten().copied().collect::<Vec<_>>(), b"\r\n0\r\n\r\n");
+    conn.handle_written(7);
+    let Action::Wait(wait) = conn.next_action(NOW) else { panic!("it is kept") };
+    assert!(wait.read && !wait.write);
+}
