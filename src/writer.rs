@@ -299,10 +299,10 @@ impl Writer {
         format!("{outgoing:?} {asked:?} \"{}\" {} {body:?}", held.0, held.1)
     }
 
-    /// Gives large buffers back.
+    /// Gives large buffers back, between two exchanges.
     pub(crate) fn shrink(&mut self) {
         self.outgoing.shrink(KEPT_BYTES);
-        if self.held.capacity() > KEPT_BYTES {
+        if self.held.capacity() > 0 {
             self.held = Vec::new();
         }
     }
