@@ -69,7 +69,7 @@ pub(crate) struct Stamp {
     id: ExchangeId,
     unread_bytes: usize,
     has_ended: bool,
-    unwritten_bytes: u128,
+    unwritten_bytes: u64,
 }
 
 /// What the world did.
@@ -234,7 +234,7 @@ impl Connection {
     /// See [`CloseReason`].
     pub fn handle_shutdown(&mut self) {
         self.is_shutting_down = true;
-        let event = if self.writer.outgoing.unwritten() == 0 { Event::Shutdown } else { Event::LastRequest };
+        let event = if self.writer.outgoing.is_empty() { Event::Shutdown } else { Event::LastRequest };
         self.happened(event, CloseReason::Shutdown);
     }
 
@@ -501,8 +501,7 @@ impl Connection {
 
     /// What is told once, and when it is over.
     fn tell(&mut self) -> Option<Action> {
-        let unwritten = self.writer.outgoing.unwritten() > 0;
-        match self.state.tell(unwritten) {
+        match self.state.tell(!self.writer.outgoing.is_empty()) {
             Tell::Nothing => None,
             Tell::Disconnect => {
                 self.moved_on(Event::DisconnectTold);
@@ -555,7 +554,7 @@ impl Connection {
     }
 
     fn is_above_high_water(&self) -> bool {
-        let mark = u128::try_from(self.config.limits.high_water_bytes).unwrap_or(u128::MAX);
+        let mark = u64::try_from(self.config.limits.high_water_bytes).unwrap_or(u64::MAX);
         self.writer.outgoing.unwritten() >= mark
     }
 }
@@ -564,7 +563,7 @@ impl Connection {
 impl Connection {
     /// Takes note of which waits are on at this point in time.
     fn turn(&mut self) {
-        let unwritten = self.writer.outgoing.unwritten() > 0;
+        let unwritten = !self.writer.outgoing.is_empty();
         let awaited = match self.state.reading {
             Reading::Idle if !unwritten => Awaited::Request,
             Reading::Head => Awaited::Head,

@@ -89,8 +89,8 @@ pub(crate) struct Outgoing {
     front: Buffer,
     /// Behind it.
     queue: VecDeque<Item>,
-    /// Wider than any part, so that a sum of a few of them is still what it is.
-    unwritten: u128,
+    /// Of all of it; too little where opaque parts are beyond counting.
+    unwritten: u64,
 }
 
 /// What is to be written next.
@@ -108,7 +108,7 @@ pub(crate) enum Due {
 
 impl Outgoing {
     pub(crate) fn put(&mut self, piece: &[u8]) {
-        self.unwritten = self.unwritten.saturating_add(count(piece.len()).into());
+        self.unwritten = self.unwritten.saturating_add(count(piece.len()));
         if self.queue.is_empty() {
             self.front.text.extend_from_slice(piece);
             return;
@@ -133,7 +133,7 @@ impl Outgoing {
     }
 
     /// Bytes that are not written: those in flight and those of opaque parts included.
-    pub(crate) fn unwritten(&self) -> u128 {
+    pub(crate) fn unwritten(&self) -> u64 {
         self.unwritten
     }
 
@@ -145,7 +145,7 @@ impl Outgoing {
     /// Queues all of `text`, which is left empty.
     pub(crate) fn append(&mut self, text: &mut Vec<u8>) {
         if self.front.is_empty() && self.queue.is_empty() {
-            self.unwritten = self.unwritten.saturating_add(count(text.len()).into());
+            self.unwritten = self.unwritten.saturating_add(count(text.len()));
             core::mem::swap(&mut self.front.text, text);
         } else {
             self.put(text);
@@ -157,25 +157,28 @@ impl Outgoing {
         if bytes.len() < COPIED_BELOW {
             self.put(&bytes);
         } else {
-            self.unwritten = self.unwritten.saturating_add(count(bytes.len()).into());
+            self.unwritten = self.unwritten.saturating_add(count(bytes.len()));
             self.queue.push_back(Item::Bytes(bytes));
         }
     }
 
     pub(crate) fn push_part(&mut self, token: u64, length: u64) {
         if length > 0 {
-            self.unwritten = self.unwritten.saturating_add(length.into());
+            self.unwritten = self.unwritten.saturating_add(length);
             self.queue.push_back(Item::Part { token, remaining: length });
         }
     }
 
+    /// Whether all of it is written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.in_flight == 0 && self.front.is_empty() && self.queue.is_empty()
+    }
+
     /// `written` bytes more are with the kernel; "more than there are counts as all".
     pub(crate) fn written(&mut self, written: u64) {
-        let mut left = u64::try_from(self.unwritten).map_or(written, |unwritten| unwritten.min(written));
-        self.unwritten = self.unwritten.saturating_sub(left.into());
-        let landed = left.min(self.in_flight);
+        let landed = written.min(self.in_flight);
         self.in_flight = self.in_flight.saturating_sub(landed);
-        left = left.saturating_sub(landed);
+        let mut left = written.saturating_sub(landed);
         let first = self.front.bytes().len().min(usize::try_from(left).unwrap_or(usize::MAX));
         self.front.advance(first);
         left = left.saturating_sub(count(first));
@@ -189,6 +192,7 @@ impl Outgoing {
             }
             left = left.saturating_sub(size);
         }
+        self.unwritten = self.unwritten.saturating_sub(written.saturating_sub(left));
     }
 
     /// The chunks to write now: up to the first opaque part.
@@ -237,7 +241,7 @@ impl Outgoing {
 
     /// Gives large buffers back when there is nothing to write.
     pub(crate) fn shrink(&mut self, keep_bytes: usize) {
-        if self.unwritten == 0 {
+        if self.is_empty() {
             let queue = self.queue.capacity().saturating_mul(size_of::<Item>());
             if self.front.text.capacity().saturating_add(queue) > keep_bytes {
                 self.front = Buffer::default();
