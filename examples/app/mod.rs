@@ -64,6 +64,7 @@ have started.
 <li><a href=/stream>/stream</a> sends a piece a second
 <li><a href=/wait>/wait</a> waits for you to leave, and tells the terminal why it was woken
 <li><a href=/large?bytes=100000000>/large?bytes=100000000</a> is a download, made no faster than you read
+<li>/count reads a body and says how long it was
 <li><a href=/file>/file</a> is moved by the driver, without a copy where it can
 <li>/early answers without reading the body, /websocket echoes, <a href=/crash>/crash</a> and
 <a href=/crash-late>/crash-late</a> panic before and after the head
@@ -114,6 +115,7 @@ impl App {
             b"/wait" => self.wait(&channel, &request).await,
             b"/large" => large(&channel, &request).await,
             b"/early" => respond(&channel, 200, &[PLAIN], "I have read none of it.\n").await,
+            b"/count" => count(&channel).await,
             b"/file" => self.file(&channel, &request).await,
             b"/websocket" => upgrade(&channel, &request).await,
             b"/crash" => panic!("/crash, as asked"),
@@ -183,6 +185,21 @@ async fn echo(channel: &Channel, request: &Request) -> Result<(), SendError> {
         channel.send(SendEvent::ResponseBody { body, more_body }).await?;
         if !more_body {
             break;
+        }
+    }
+    Ok(())
+}
+
+async fn count(channel: &Channel) -> Result<(), SendError> {
+    let mut count = 0;
+    while let ReceiveEvent::Request { body, more_body } = channel.receive().await {
+        count += body.len() as u64;
+        if !more_body {
+            let text = format!("{count}\n");
+            let length = text.len().to_string();
+            let headers: &[(&[u8], &[u8])] = &[PLAIN, (b"content-length", length.as_bytes())];
+            channel.send(SendEvent::ResponseStart { status: 200, headers, trailers: false }).await?;
+            return channel.send(SendEvent::ResponseBody { body: text.into(), more_body: false }).await;
         }
     }
     Ok(())

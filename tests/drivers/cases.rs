@@ -13,6 +13,8 @@ use tungstenite::Message;
 use crate::client::{Client, End};
 use crate::running::{BOUND, Lack, Running, Subject};
 
+/// What the application serves as `/file`.
+const FILE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
 const WAIT: &[u8] = b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n";
 
 fn with_timeouts(timeouts: Timeouts) -> Config {
@@ -460,10 +462,10 @@ pub(crate) fn file(subject: &Subject) {
     let mut client = Client::connect(&running);
     for _ in 0..2 {
         client.get("/file");
-        assert_eq!(client.response().text(), include_str!("../../README.md"));
+        assert_eq!(client.response().text(), FILE);
     }
     client.get("/file?bytes=10");
-    assert_eq!(client.response().text(), &include_str!("../../README.md")[..10]);
+    assert_eq!(client.response().text(), &FILE[..10]);
 }
 
 /// "a file shorter than announced is a cut response, never a padded one".
@@ -474,7 +476,7 @@ pub(crate) fn file_that_is_too_short(subject: &Subject) {
     let (_, head) = client.head().expect("a head").expect("not the end");
     let mut body = Vec::new();
     is_cut(&client.body(&head, |part| body.extend_from_slice(part)));
-    assert!(include_bytes!("../../README.md").starts_with(&body));
+    assert!(FILE.as_bytes().starts_with(&body));
     client.stream.shutdown(Shutdown::Both).ok();
     is_alive(&running);
 }
