@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -30,6 +31,8 @@ mod date;
 mod error;
 mod exchange;
 mod framing;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 mod head;
 mod headers;
 mod incoming;
