@@ -75,7 +75,8 @@ impl Connection {
     }
 
     pub(crate) fn trailers(&self, id: ExchangeId) -> Option<&Headers> {
-        if self.is_current(id) { self.reader.trailers() } else { None }
+        // Behind the exchange what is left of them depends on when the memory is given back.
+        if self.is_current(id) && self.state.in_flight() { self.reader.trailers() } else { None }
     }
 
     pub(crate) fn outcome(&self, id: ExchangeId) -> Option<Outcome> {
