@@ -122,7 +122,6 @@ impl Writer {
     /// Queues the head of a 101, or of a 2xx to CONNECT, which was begun: nothing of HTTP follows it.
     pub(crate) fn write_switch(
         &mut self,
-        status: u16,
         headers: &[Pair<'_>],
         found: &Found<'_>,
         config: &Config,
@@ -130,11 +129,6 @@ impl Writer {
     ) {
         let framing = ResponseFraming { body: ResponseBody::None, content_length: None };
         self.add_ours(headers, found, framing, config, date);
-        // "A server that generates a 101 response … MUST send a Connection header field" with `upgrade`: RFC 9110 §7.8.
-        // The application may have sent it itself.
-        if status == 101 && !found.names_upgrade {
-            self.add_option(b"upgrade");
-        }
         self.finish_head();
     }
 
@@ -164,6 +158,11 @@ impl Writer {
             }
         }
         self.line_is_open = response::write_options(headers, found, head);
+        // "A sender of Upgrade MUST also send an "Upgrade" connection option" (RFC 9110 §7.8): a 101, a 426, or whoever
+        // just says what it speaks. The application may have sent it itself.
+        if found.upgrade.first.is_some() && !found.names_upgrade {
+            self.add_option(b"upgrade");
+        }
     }
 
     fn add_option(&mut self, option: &[u8]) {

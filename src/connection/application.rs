@@ -126,7 +126,7 @@ impl Connection {
         let after = self.after(Event::Switch)?;
         let found = self.writer.begin_head(status, headers)?;
         self.protocol = self.next_protocol(status, &found).inspect_err(|_| self.writer.drop_head())?;
-        self.writer.write_switch(status, headers, &found, &self.config, self.date);
+        self.writer.write_switch(headers, &found, &self.config, self.date);
         self.state = after;
         self.close_reason = Some(CloseReason::Switched);
         Ok(())
