@@ -9,13 +9,12 @@
 #[path = "app/mod.rs"]
 pub(crate) mod app;
 
-use std::future::{Future, pending, poll_fn};
+use std::future::Future;
 use std::io;
 use std::net::{self, TcpListener};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -24,151 +23,106 @@ use compio::io::{AsyncRead, AsyncWrite};
 use compio::net::TcpStream;
 use compio::runtime::{self, CancelToken, FutureExt, Runtime};
 use compio::time;
-use sansgi::{Action, Connection, Date, Driver, Wait};
+use futures_lite::future::or;
+use sansgi::{Action, Connection, Date, Driver};
 use socket2::SockRef;
 
-use app::{Alive, App, Moving, Server};
+use app::{Moving, Part, Server, maybe};
 
-/// What the kernel was asked to do. It is never dropped to be asked again: what has been read would be lost with it.
-type Submitted<B> = Option<Pin<Box<dyn Future<Output = BufResult<usize, B>>>>>;
+/// What the kernel was asked to do, with the buffer that it gives back. It is never dropped to be asked again: what has
+/// been read would be lost with it.
+type Submitted<B> = Pin<Box<dyn Future<Output = BufResult<usize, B>>>>;
 
-struct Operations {
-    stream: TcpStream,
-    reading: Submitted<BytesMut>,
-    writing: Submitted<Bytes>,
-    /// Ends the read.
-    cancel: CancelToken,
-    file: Moving,
-}
-
-impl Operations {
-    fn submit(&mut self, wait: Wait, part: Option<(u64, u64)>, driver: &mut Driver, app: &App) -> io::Result<()> {
-        if wait.read && self.reading.is_none() {
-            let (mut stream, buffer) = (self.stream.clone(), driver.lock().read_buffer());
-            self.cancel = CancelToken::new(); // it remembers all that it was given, so there is one for each
-            let read = async move { stream.read(buffer).await };
-            self.reading = Some(Box::pin(read.with_cancel(self.cancel.clone())));
-        }
-        if wait.write && self.writing.is_none() {
-            let chunk = match part {
-                Some((token, remaining)) => Bytes::copy_from_slice(self.file.read(app, token, remaining)?),
-                None => driver.lock().take_outgoing().unwrap_or_default(),
-            };
-            self.write(chunk);
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, chunk: Bytes) {
-        let mut stream = self.stream.clone();
-        self.writing = Some(Box::pin(async move { stream.write(chunk).await }));
-    }
-
-    /// Ready when one of them is complete, and was told.
-    fn poll(&mut self, part: Option<(u64, u64)>, driver: &mut Driver, context: &mut Context<'_>) -> Poll<()> {
-        if let Some(Poll::Ready(BufResult(result, buffer))) =
-            self.reading.as_mut().map(|read| read.as_mut().poll(context))
-        {
-            self.reading = None;
-            match result {
-                Ok(0) => driver.lock().handle_eof(),
-                Ok(_) => driver.lock().handle_read(buffer),
-                Err(_) => driver.lock().handle_disconnect(),
-            }
-            return Poll::Ready(());
-        }
-        if let Some(Poll::Ready(BufResult(result, mut chunk))) =
-            self.writing.as_mut().map(|write| write.as_mut().poll(context))
-        {
-            self.writing = None;
-            match (result, part) {
-                (Err(_), _) => driver.lock().handle_disconnect(),
-                (Ok(written), Some((_, remaining))) => {
-                    driver.lock().handle_written(written);
-                    self.file.has_moved(written, remaining);
-                }
-                (Ok(written), None) => {
-                    driver.lock().handle_written(written);
-                    chunk.advance(written);
-                    if !chunk.is_empty() {
-                        self.write(chunk);
-                    }
-                }
-            }
-            return Poll::Ready(());
-        }
-        Poll::Pending
-    }
+enum Completed {
+    Read(BufResult<usize, BytesMut>),
+    Write(BufResult<usize, Bytes>),
+    Neither,
 }
 
 async fn drive(stream: TcpStream, server: Server) {
     let mut driver = Driver::new(Connection::new(Arc::clone(&server.config)));
-    let mut tasks = Vec::new();
-    let (cancel, file) = (CancelToken::new(), Moving::default());
-    let mut operations = Operations { stream, reading: None, writing: None, cancel, file };
-    let (mut shutdown, mut is_shutting_down) = (pin!(server.shutdown.requested()), false);
+    let mut file = Moving::new(&server.app);
+    let mut shutdown = server.shutdown.requested();
+    let (mut reading, mut writing): (Option<Submitted<BytesMut>>, Option<Submitted<Bytes>>) = (None, None);
+    let (mut unsent, mut cancel) = (Bytes::new(), CancelToken::new());
     loop {
+        if server.shutdown.is_requested() {
+            driver.lock().handle_shutdown();
+        }
         let action = driver.lock().next_action(server.clock.now());
         let (wait, part) = match action {
             Action::Wait(wait) => (wait, None),
-            Action::Transfer { token, remaining, wait } => (wait, Some((token, remaining))),
+            Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
             Action::Start(id, request) => {
                 driver.lock().set_date(Date::now());
-                tasks.retain(|task: &runtime::JoinHandle<_>| !task.is_finished());
-                tasks.push(runtime::spawn(server.app.clone().run(driver.channel(id), request, time::sleep)));
+                runtime::spawn(server.run(driver.channel(id), request, time::sleep)).detach();
                 continue;
             }
             Action::Shutdown => {
-                let _ = SockRef::from(&operations.stream).shutdown(net::Shutdown::Write);
+                let _ = SockRef::from(&stream).shutdown(net::Shutdown::Write);
                 continue;
             }
             Action::Switch { leftover, .. } => {
                 let mut leftover = Vec::from(leftover);
-                operations.cancel.cancel();
                 // The read that waited for the client to leave may have got the first bytes of the next protocol.
-                if let Some(reading) = operations.reading
+                cancel.cancel();
+                if let Some(reading) = reading
                     && let BufResult(Ok(_), more) = reading.await
                 {
                     leftover.extend_from_slice(&more);
                 }
-                app::websocket(SockRef::from(&operations.stream).try_clone().map(Into::into), &leftover);
-                break;
+                break app::websocket(SockRef::from(&stream).try_clone().map(Into::into), &leftover);
             }
-            Action::Close { reset } => {
-                if reset {
-                    let _ = SockRef::from(&operations.stream).set_linger(Some(Duration::ZERO));
-                }
-                drop((operations.reading, operations.writing));
-                let _ = operations.stream.close().await; // once the kernel has given the buffers back
-                break;
-            }
+            // It is closed once the kernel has given the buffers back.
+            Action::Close { reset } => break app::close(stream, reset),
             Action::Disconnect(_) | _ => continue, // the task holds all that its exchange has
         };
-        if operations.submit(wait, part, &mut driver, &server.app).is_err() {
-            driver.lock().handle_transfer_failed();
-            continue;
+        if wait.read && reading.is_none() {
+            let (mut stream, buffer) = (stream.clone(), driver.lock().read_buffer());
+            cancel = CancelToken::new(); // it remembers all that it was given, so there is one for each
+            let read = async move { stream.read(buffer).await };
+            reading = Some(Box::pin(read.with_cancel(cancel.clone())));
         }
-        let mut deadline = pin!(async {
-            match wait.deadline {
-                Some(deadline) => time::sleep_until(server.clock.to_std(deadline)).await,
-                None => pending().await,
+        if wait.write && writing.is_none() {
+            if unsent.is_empty() {
+                let mut conn = driver.lock();
+                let chunk = match part {
+                    Some(part) => file.read(&mut conn, part),
+                    None => conn.take_outgoing(),
+                };
+                let Some(chunk) = chunk else { continue };
+                unsent = chunk;
             }
-        });
-        poll_fn(|context| {
-            if operations.poll(part, &mut driver, context).is_ready() || driver.poll_changed(context).is_ready() {
-                return Poll::Ready(());
+            let (mut stream, chunk) = (stream.clone(), unsent.clone());
+            writing = Some(Box::pin(async move { stream.write(chunk).await }));
+        }
+        let read = async {
+            let done = maybe(reading.as_mut()).await;
+            reading = None;
+            Completed::Read(done)
+        };
+        let write = async {
+            let done = maybe(writing.as_mut()).await;
+            writing = None;
+            Completed::Write(done)
+        };
+        let late = maybe(wait.deadline.map(|deadline| time::sleep_until(server.clock.to_std(deadline))));
+        let other = async {
+            or(or(driver.changed(), &mut shutdown), late).await;
+            Completed::Neither
+        };
+        let completed = or(or(read, write), other).await;
+        let mut conn = driver.lock();
+        match completed {
+            Completed::Read(BufResult(Ok(0), _)) => conn.handle_eof(),
+            Completed::Read(BufResult(Ok(_), buffer)) => conn.handle_read(buffer),
+            Completed::Write(BufResult(Ok(written), _)) => {
+                unsent.advance(written);
+                conn.handle_written(written);
             }
-            if !is_shutting_down && shutdown.as_mut().poll(context).is_ready() {
-                is_shutting_down = true;
-                driver.lock().handle_shutdown();
-                return Poll::Ready(());
-            }
-            deadline.as_mut().poll(context)
-        })
-        .await;
-    }
-    for task in tasks {
-        let _ = task.await;
+            Completed::Read(BufResult(Err(_), _)) | Completed::Write(BufResult(Err(_), _)) => conn.handle_disconnect(),
+            Completed::Neither => {}
+        }
     }
 }
 
@@ -180,33 +134,23 @@ pub(crate) fn runtime() -> io::Result<Runtime> {
 pub(crate) fn serve(listener: TcpListener, server: &Server) -> io::Result<()> {
     runtime()?.block_on(async {
         let listener = compio::net::TcpListener::from_std(listener)?;
-        let (alive, last_has_ended) = Alive::new();
-        let mut shutdown = pin!(server.shutdown.requested());
+        let mut shutdown = server.shutdown.requested();
         loop {
-            let mut accept = pin!(listener.accept());
-            let accepted = poll_fn(|context| match shutdown.as_mut().poll(context) {
-                Poll::Ready(()) => Poll::Ready(None),
-                Poll::Pending => accept.as_mut().poll(context).map(Some),
-            });
-            let stream = match accepted.await {
-                None => break,
-                Some(Ok((stream, _))) => stream,
-                Some(Err(_)) => {
-                    time::sleep(Duration::from_millis(100)).await; // out of descriptors, most often: some will come back
-                    continue;
-                }
+            let accept = async { Some(listener.accept().await) };
+            let stop = async {
+                (&mut shutdown).await;
+                None
+            };
+            let Some(accepted) = or(stop, accept).await else { break };
+            let Ok((stream, _)) = accepted else {
+                time::sleep(Duration::from_millis(100)).await; // out of descriptors, most often: some will come back
+                continue;
             };
             let _ = stream.set_nodelay(true);
-            let (server, alive) = (server.clone(), alive.clone());
-            runtime::spawn(async move {
-                drive(stream, server).await;
-                drop(alive);
-            })
-            .detach();
+            runtime::spawn(server.tasks.track(drive(stream, server.clone()))).detach();
         }
         let _ = listener.close().await;
-        drop(alive);
-        last_has_ended.await;
+        server.tasks.all_ended().await;
         Ok(())
     })
 }

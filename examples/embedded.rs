@@ -13,7 +13,7 @@ pub(crate) mod app;
 mod network;
 
 use core::array;
-use core::future::{pending, poll_fn};
+use core::future::poll_fn;
 use core::task::Poll;
 use std::io;
 use std::net::TcpListener;
@@ -22,12 +22,12 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use embassy_futures::join::join_array;
-use embassy_futures::select::{Either, Either3, select, select3};
+use embassy_futures::select::{Either, Either3, select, select3, select4};
 use embassy_futures::{block_on, yield_now};
 use embedded_io_async::{Read, Write};
 use sansgi::{Action, Connection, Date, Driver};
 
-use app::{Moving, Server, Tasks};
+use app::{Moving, Part, Server, Tasks, maybe};
 use network::{Network, TcpSocket};
 
 /// How many connections there can be: each has its buffers from the start to the end.
@@ -38,20 +38,17 @@ async fn drive(socket: TcpSocket<'_>, server: &Server) {
     let mut driver = Driver::new(Connection::new(Arc::clone(&server.config)));
     // Whoever is woken, all are polled: nobody needs to be notified.
     let mut tasks = Tasks::new(move || clock.now(), || {});
-    let mut file = Moving::default();
-    let mut received = [0; 2048];
-    // What was taken to be sent, and whether it is of a file.
-    let (mut sending, mut moving) = (Bytes::new(), None);
-    let mut is_shutting_down = false;
+    let mut file = Moving::new(&server.app);
+    let mut shutdown = server.shutdown.requested();
+    let (mut received, mut sending) = ([0; 2048], Bytes::new());
     loop {
-        if !is_shutting_down && server.shutdown.is_requested() {
-            is_shutting_down = true;
+        if server.shutdown.is_requested() {
             driver.lock().handle_shutdown();
         }
         let action = driver.lock().next_action(clock.now());
         let (wait, part) = match action {
             Action::Wait(wait) => (wait, None),
-            Action::Transfer { token, remaining, wait } => (wait, Some((token, remaining))),
+            Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
             Action::Start(id, request) => {
                 driver.lock().set_date(Date::now());
                 tasks.start(&server.app, driver.channel(id), request);
@@ -61,60 +58,41 @@ async fn drive(socket: TcpSocket<'_>, server: &Server) {
                 socket.close();
                 continue;
             }
-            Action::Switch { leftover, .. } => {
-                app::websocket(socket.into_host(), &leftover);
-                break;
-            }
-            Action::Close { reset } => {
-                if reset {
-                    socket.abort();
-                }
-                break;
-            }
+            Action::Switch { leftover, .. } => break app::websocket(socket.into_host(), &leftover),
+            Action::Close { reset: true } => break socket.abort(),
+            Action::Close { reset: false } => break drop(socket),
             Action::Disconnect(_) | _ => continue, // the task holds all that its exchange has
         };
         if tasks.poll() {
             continue;
         }
         if wait.write && sending.is_empty() {
+            let mut conn = driver.lock();
             let chunk = match part {
-                Some((token, remaining)) => file.read(&server.app, token, remaining).map(Bytes::copy_from_slice),
-                None => Ok(driver.lock().take_outgoing().unwrap_or_default()),
+                Some(part) => file.read(&mut conn, part),
+                None => conn.take_outgoing(),
             };
-            let Ok(chunk) = chunk else {
-                driver.lock().handle_transfer_failed();
-                continue;
-            };
-            (sending, moving) = (chunk, part);
+            let Some(chunk) = chunk else { continue };
+            sending = chunk;
         }
         let (mut reader, mut writer) = socket.split();
-        let write = async { if sending.is_empty() { pending().await } else { writer.write(&sending).await } };
-        let read = async { if wait.read { reader.read(&mut received).await } else { pending().await } };
+        let write = maybe((!sending.is_empty()).then(|| writer.write(&sending)));
+        let read = maybe(wait.read.then(|| reader.read(&mut received)));
         let deadline = wait.deadline.into_iter().chain(tasks.alarm()).min();
-        let news = poll_fn(|context| {
-            let is_late = deadline.is_some_and(|deadline| deadline <= clock.now());
-            let is_new = tasks.is_woken() || (!is_shutting_down && server.shutdown.is_requested());
-            if is_late || is_new { Poll::Ready(()) } else { driver.poll_changed(context) }
-        });
-        match select3(write, read, news).await {
+        let late =
+            poll_fn(|_| if deadline.is_some_and(|at| at <= clock.now()) { Poll::Ready(()) } else { Poll::Pending });
+        let woken = poll_fn(|_| if tasks.is_woken() { Poll::Ready(()) } else { Poll::Pending });
+        match select3(write, read, select4(driver.changed(), woken, &mut shutdown, late)).await {
             Either3::First(Ok(written)) => {
+                sending.advance(written);
                 driver.lock().handle_written(written);
-                match moving {
-                    // What is left of it is read again.
-                    Some((_, remaining)) => {
-                        file.has_moved(written, remaining);
-                        sending.clear();
-                    }
-                    None => sending.advance(written),
-                }
             }
             Either3::Second(Ok(0)) => driver.lock().handle_eof(),
             Either3::Second(Ok(length)) => driver.lock().handle_bytes(&received[..length]),
             Either3::First(Err(_)) | Either3::Second(Err(_)) => driver.lock().handle_disconnect(),
-            Either3::Third(()) => {}
+            Either3::Third(_) => {}
         }
     }
-    drop(driver);
     while !tasks.is_empty() {
         tasks.poll();
         yield_now().await;
@@ -132,8 +110,7 @@ pub(crate) fn serve(listener: TcpListener, server: &Server) -> io::Result<()> {
     let network = Network::listen(listener)?;
     let sockets = join_array(array::from_fn::<_, SOCKETS, _>(|_| serve_socket(&network, server)));
     let background = async {
-        let requested = poll_fn(|_| if server.shutdown.is_requested() { Poll::Ready(()) } else { Poll::Pending });
-        if let Either::First(()) = select(requested, network.idle()).await {
+        if let Either::First(()) = select(server.shutdown.requested(), network.idle()).await {
             network.close();
         }
         network.idle().await;

@@ -9,138 +9,81 @@
 #[path = "app/mod.rs"]
 pub(crate) mod app;
 
-use std::future::pending;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{self, TcpListener, TcpStream};
-use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sansgi::{Action, Connection, Date, Driver};
-use smol::future::{FutureExt, or};
+use smol::future::or;
 use smol::{Async, Timer};
-use socket2::SockRef;
 
-use app::{Alive, App, Moving, Server};
+use app::{Moving, Part, Server, maybe};
 
 enum Woken {
     Writable,
     Readable,
-    ShutDown,
-    AskAgain,
+    Otherwise,
 }
 
 async fn drive(stream: Async<TcpStream>, server: Server) {
     let mut driver = Driver::new(Connection::new(Arc::clone(&server.config)));
-    let mut tasks = Vec::new();
-    let mut file = Moving::default();
-    let mut shutdown = Some(server.shutdown.requested());
+    let mut file = Moving::new(&server.app);
+    let mut shutdown = server.shutdown.requested();
     loop {
+        if server.shutdown.is_requested() {
+            driver.lock().handle_shutdown();
+        }
         let action = driver.lock().next_action(server.clock.now());
         let (wait, part) = match action {
             Action::Wait(wait) => (wait, None),
-            Action::Transfer { token, remaining, wait } => (wait, Some((token, remaining))),
+            Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
             Action::Start(id, request) => {
                 driver.lock().set_date(Date::now());
-                tasks.retain(|task: &smol::Task<_>| !task.is_finished());
-                let running = server.app.clone().run(driver.channel(id), request, sleep);
-                // A panic has ended its exchange already; nobody else needs to know.
-                tasks.push(smol::spawn(AssertUnwindSafe(running).catch_unwind()));
+                smol::spawn(server.run(driver.channel(id), request, sleep)).detach();
                 continue;
             }
             Action::Shutdown => {
                 let _ = stream.get_ref().shutdown(net::Shutdown::Write);
                 continue;
             }
-            Action::Switch { leftover, .. } => {
-                app::websocket(stream.into_inner(), &leftover);
-                break;
-            }
-            Action::Close { reset } => {
-                if reset {
-                    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
-                }
-                drop(stream);
-                break;
-            }
+            Action::Switch { leftover, .. } => break app::websocket(stream.into_inner(), &leftover),
+            Action::Close { reset } => break app::close(stream, reset),
             Action::Disconnect(_) | _ => continue, // the task holds all that its exchange has
         };
-        let woken = {
-            let to_write = when(wait.write, async { stream.writable().await.map(|()| Woken::Writable) });
-            let to_read = when(wait.read, async { stream.readable().await.map(|()| Woken::Readable) });
-            let deadline = async {
-                match wait.deadline {
-                    Some(deadline) => Timer::at(server.clock.to_std(deadline)).await,
-                    None => pending().await,
-                };
-                Ok(Woken::AskAgain)
-            };
-            let changed = async {
-                driver.changed().await;
-                Ok(Woken::AskAgain)
-            };
-            let to_shut_down = async {
-                match &mut shutdown {
-                    Some(requested) => requested.await,
-                    None => pending().await,
-                }
-                Ok(Woken::ShutDown)
-            };
-            or(or(to_write, to_read), or(changed, or(deadline, to_shut_down))).await
+        let writable = async { maybe(wait.write.then(|| stream.writable())).await.map(|()| Woken::Writable) };
+        let readable = async { maybe(wait.read.then(|| stream.readable())).await.map(|()| Woken::Readable) };
+        let late = maybe(wait.deadline.map(|deadline| sleep_until(server.clock.to_std(deadline))));
+        let other = async {
+            or(or(driver.changed(), &mut shutdown), late).await;
+            Ok(Woken::Otherwise)
         };
+        let woken = or(or(writable, readable), other).await;
+        let mut conn = driver.lock(); // for a call that does not block
         let done = match woken {
-            Ok(Woken::Writable) => write(stream.get_ref(), &mut driver, &server.app, &mut file, part),
-            Ok(Woken::Readable) => read(stream.get_ref(), &mut driver),
-            Ok(Woken::AskAgain) => Ok(()),
-            Ok(Woken::ShutDown) => {
-                shutdown = None;
-                driver.lock().handle_shutdown();
-                Ok(())
-            }
+            Ok(Woken::Writable) => write(stream.get_ref(), &mut conn, &mut file, part),
+            Ok(Woken::Readable) => read(stream.get_ref(), &mut conn),
+            Ok(Woken::Otherwise) => Ok(()),
             Err(error) => Err(error),
         };
-        if let Err(error) = done
-            && error.kind() != io::ErrorKind::WouldBlock
-        {
-            if file.is_cut() {
-                driver.lock().handle_transfer_failed();
-            } else {
-                driver.lock().handle_disconnect();
-            }
+        if done.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock) {
+            conn.handle_disconnect();
         }
     }
-    for task in tasks {
-        let _ = task.await;
+}
+
+fn write(mut stream: &TcpStream, conn: &mut Connection, file: &mut Moving, part: Option<Part>) -> io::Result<()> {
+    if let Some(part) = part {
+        return file.send(conn, part, stream);
     }
-}
-
-async fn when<T>(is_wanted: bool, future: impl Future<Output = T>) -> T {
-    if is_wanted { future.await } else { pending().await }
-}
-
-async fn sleep(duration: Duration) {
-    Timer::after(duration).await;
-}
-
-fn write(
-    mut stream: &TcpStream,
-    driver: &mut Driver,
-    app: &App,
-    file: &mut Moving,
-    part: Option<(u64, u64)>,
-) -> io::Result<()> {
-    let mut conn = driver.lock(); // for a call that does not block
-    let written = match part {
-        Some((token, remaining)) => file.send(app, token, remaining, stream)?,
-        None => stream.write_vectored(&conn.outgoing().take(16).map(IoSlice::new).collect::<Vec<_>>())?,
-    };
+    let chunks: Vec<_> = conn.outgoing().take(16).map(IoSlice::new).collect();
+    let written = stream.write_vectored(&chunks)?;
     conn.handle_written(written);
     Ok(())
 }
 
-fn read(mut stream: &TcpStream, driver: &mut Driver) -> io::Result<()> {
-    let mut conn = driver.lock();
+fn read(mut stream: &TcpStream, conn: &mut Connection) -> io::Result<()> {
     let mut buffer = conn.read_buffer();
     buffer.resize(buffer.capacity(), 0);
     let read = stream.read(&mut buffer)?;
@@ -152,30 +95,34 @@ fn read(mut stream: &TcpStream, driver: &mut Driver) -> io::Result<()> {
     Ok(())
 }
 
+async fn sleep(duration: Duration) {
+    Timer::after(duration).await;
+}
+
+async fn sleep_until(time: Instant) {
+    Timer::at(time).await;
+}
+
 pub(crate) fn serve(listener: TcpListener, server: &Server) -> io::Result<()> {
     smol::block_on(async {
         let listener = Async::new(listener)?;
-        let (alive, last_has_ended) = Alive::new();
-        let accept = async || Some(listener.accept().await);
-        let until = async || {
-            server.shutdown.requested().await;
-            None
-        };
-        while let Some(accepted) = or(until(), accept()).await {
+        let mut shutdown = server.shutdown.requested();
+        loop {
+            let accept = async { Some(listener.accept().await) };
+            let stop = async {
+                (&mut shutdown).await;
+                None
+            };
+            let Some(accepted) = or(stop, accept).await else { break };
             let Ok((stream, _)) = accepted else {
                 sleep(Duration::from_millis(100)).await; // out of descriptors, most often: some will come back
                 continue;
             };
             let _ = stream.get_ref().set_nodelay(true);
-            let (server, alive) = (server.clone(), alive.clone());
-            smol::spawn(async move {
-                drive(stream, server).await;
-                drop(alive);
-            })
-            .detach();
+            smol::spawn(server.tasks.track(drive(stream, server.clone()))).detach();
         }
-        drop((listener, alive));
-        last_has_ended.await;
+        drop(listener);
+        server.tasks.all_ended().await;
         Ok(())
     })
 }

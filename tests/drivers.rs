@@ -12,6 +12,8 @@ mod allocator;
 mod cases;
 #[path = "drivers/client.rs"]
 mod client;
+#[path = "drivers/files.rs"]
+mod files;
 #[path = "drivers/memory.rs"]
 mod memory;
 #[path = "drivers/running.rs"]
@@ -62,15 +64,17 @@ macro_rules! suite {
                 }
             }
 
-            suite!(@cases keep_alive, http_1_0, pipelining, expectation, echo_while_it_arrives, sleeps);
-            suite!(@cases early_response_is_read, early_response_keeps_alive);
-            suite!(@cases client_closes, client_half_closes, client_resets, client_resets_behind_a_full_buffer);
-            suite!(@cases half_close, torn_request, malformed);
-            suite!(@cases idle_deadline, head_deadline, body_deadline, write_deadline);
-            suite!(@cases shutdown_under_load, shutdown_completes_what_is_in_flight, shutdown_deadline);
-            suite!(@cases websocket, websocket_with_the_first_frame);
-            suite!(@cases crash, late_crash, late_crash_of_an_unframed_response);
-            suite!(@cases file, file_that_is_too_short);
+            suite!(cases: keep_alive, http_1_0, pipelining, expectation, echo_while_it_arrives, sleeps);
+            suite!(cases: response_of_a_thread, early_response_is_read, early_response_keeps_alive);
+            suite!(cases: client_closes, client_half_closes, client_resets, client_resets_behind_a_full_buffer);
+            suite!(cases: half_close, torn_request, malformed);
+            suite!(cases: idle_deadline, head_deadline, body_deadline, write_deadline);
+            suite!(cases: shutdown_under_load, shutdown_completes_what_is_in_flight, shutdown_deadline);
+            suite!(cases: websocket, websocket_with_the_first_frame);
+            suite!(cases: crash, late_crash, late_crash_of_an_unframed_response);
+            suite!(files: file, file_that_is_too_short, file_that_is_truncated, file_that_is_gone);
+            #[cfg(target_os = "linux")]
+            suite!(files: file_that_cannot_be_sent);
 
             #[test]
             fn flat_memory() {
@@ -78,19 +82,19 @@ macro_rules! suite {
             }
         }
     };
-    (@cases $($case:ident),*) => {
+    ($module:ident: $($case:ident),*) => {
         $(
             #[test]
             fn $case() {
-                subject().run(crate::cases::$case);
+                subject().run(crate::$module::$case);
             }
         )*
     };
 }
 
 mod with {
-    // The standard library can neither reset a connection nor see a hang-up without reading.
-    suite!(serve, lacks: [Reset, HangUp]);
+    // The standard library cannot see a hang-up without reading.
+    suite!(serve, lacks: [HangUp]);
     suite!(tokio, lacks: []);
     suite!(mio, lacks: []);
     suite!(embedded, lacks: [HangUp]);

@@ -9,7 +9,7 @@ mod shutdown;
 mod tasks;
 
 use std::fs::{self, File};
-use std::future::Future;
+use std::future::{Future, pending};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,11 +19,12 @@ use std::{io, thread};
 
 use bytes::Bytes;
 use sansgi::{Channel, Clock, Config, Outcome, ReceiveEvent, Request, SendError, SendEvent};
+use socket2::SockRef;
 use tungstenite::protocol::{Role, WebSocket};
 
 pub(crate) use cli::{main, seed};
-pub(crate) use moving::Moving;
-pub(crate) use shutdown::{Alive, Requested, Shutdown};
+pub(crate) use moving::{Moving, Part};
+pub(crate) use shutdown::{Shutdown, Tracker};
 pub(crate) use tasks::Tasks;
 
 /// What all connections of a server share.
@@ -33,12 +34,49 @@ pub(crate) struct Server {
     pub(crate) clock: Clock,
     pub(crate) app: App,
     pub(crate) shutdown: Shutdown,
+    /// Of the drivers that spawn them: connections and requests.
+    pub(crate) tasks: Tracker,
 }
 
 impl Server {
     pub(crate) fn new(config: Config, app: App) -> Self {
-        Self { config: Arc::new(config), clock: Clock::new(), app, shutdown: Shutdown::default() }
+        Self {
+            config: Arc::new(config),
+            clock: Clock::new(),
+            app,
+            shutdown: Shutdown::default(),
+            tasks: Tracker::default(),
+        }
     }
+
+    /// A request and its response, as a task.
+    pub(crate) fn run<S, F>(&self, channel: Channel, request: Request, sleep: S) -> impl Future<Output = ()> + use<S, F>
+    where
+        S: Fn(Duration) -> F,
+        F: Future<Output = ()>,
+    {
+        self.tasks.track(self.app.clone().run(channel, request, sleep))
+    }
+}
+
+/// Waits for it; if there is none, for ever.
+pub(crate) async fn maybe<F: Future>(future: Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
+    }
+}
+
+/// Closes the socket. To reset it is all that can tell some clients that a response was cut: those that read it until the
+/// end of the connection.
+pub(crate) fn close<S>(socket: S, reset: bool)
+where
+    for<'a> SockRef<'a>: From<&'a S>,
+{
+    if reset {
+        let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+    }
+    drop(socket);
 }
 
 /// A clone for each request.
@@ -49,6 +87,8 @@ struct Shared {
     report: Box<dyn Fn(&str) + Send + Sync>,
     file: PathBuf,
     started: AtomicUsize,
+    /// What `/thread` waits for.
+    release: Shutdown,
 }
 
 const PAGE: &str = "<!doctype html>
@@ -66,7 +106,8 @@ have started.
 <li><a href=/large?bytes=100000000>/large?bytes=100000000</a> is a download, made no faster than you read
 <li>/count reads a body and says how long it was
 <li><a href=/file>/file</a> is moved by the driver, without a copy where it can
-<li>/early answers without reading the body, /websocket echoes, <a href=/crash>/crash</a> and
+<li>/early answers without reading the body, <a href=/thread>/thread</a> is answered by a thread and goes on until
+<a href=/release>/release</a> is asked for, /websocket echoes, <a href=/crash>/crash</a> and
 <a href=/crash-late>/crash-late</a> panic before and after the head
 </ul>
 <form method=post action=/echo enctype=text/plain><input name=say value=hello> <button>Echo</button></form>
@@ -85,8 +126,12 @@ impl App {
 
     /// Reports how each `/wait` ended, and every other request whose response was not completed.
     pub(crate) fn reporting(report: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
-        Self(Arc::new(Shared { report: Box::new(report), file, started: AtomicUsize::new(0) }))
+        Self::with_file(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"), report)
+    }
+
+    pub(crate) fn with_file(file: impl Into<PathBuf>, report: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        let (report, file) = (Box::new(report), file.into());
+        Self(Arc::new(Shared { report, file, started: AtomicUsize::new(0), release: Shutdown::default() }))
     }
 
     /// How many requests it was given.
@@ -117,6 +162,8 @@ impl App {
             b"/early" => respond(&channel, 200, &[PLAIN], "I have read none of it.\n").await,
             b"/count" => count(&channel).await,
             b"/file" => self.file(&channel, &request).await,
+            b"/thread" => self.thread(&channel).await,
+            b"/release" => self.release(&channel).await,
             b"/websocket" => upgrade(&channel, &request).await,
             b"/crash" => panic!("/crash, as asked"),
             b"/crash-late" => crash_late(&channel).await,
@@ -154,14 +201,30 @@ impl App {
 
     /// `?bytes=` announces another length than the file has.
     async fn file(&self, channel: &Channel, request: &Request) -> Result<(), SendError> {
-        let Ok(metadata) = fs::metadata(&self.0.file) else {
-            return respond(channel, 404, &[PLAIN], "There is no such file.\n").await;
-        };
-        let len = number(request, "bytes").unwrap_or(metadata.len());
+        let len = number(request, "bytes").or_else(|| fs::metadata(&self.0.file).ok().map(|metadata| metadata.len()));
+        let Some(len) = len else { return respond(channel, 404, &[PLAIN], "There is no such file.\n").await };
         let length = len.to_string();
         let headers: &[(&[u8], &[u8])] = &[PLAIN, (b"content-length", length.as_bytes())];
         channel.send(SendEvent::ResponseStart { status: 200, headers, trailers: false }).await?;
         channel.send(SendEvent::ResponsePart { token: FILE, len, more_body: false }).await
+    }
+
+    /// A thread makes the response while this task waits for something else, so that the driver hears of it from nobody
+    /// but the connection.
+    async fn thread(&self, channel: &Channel) -> Result<(), SendError> {
+        let channel = channel.clone();
+        thread::spawn(move || {
+            let headers: &[(&[u8], &[u8])] = &[PLAIN, (b"content-length", b"21")];
+            channel.send_now(SendEvent::ResponseStart { status: 200, headers, trailers: false })?;
+            channel.send_now(SendEvent::ResponseBody { body: "I come from a thread.".into(), more_body: false })
+        });
+        self.0.release.requested().await;
+        Ok(())
+    }
+
+    async fn release(&self, channel: &Channel) -> Result<(), SendError> {
+        self.0.release.request();
+        respond(channel, 200, &[PLAIN], "Whoever asked for /thread may go.\n").await
     }
 }
 

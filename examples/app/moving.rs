@@ -1,19 +1,30 @@
 //! Files without copies: what a driver does for `Action::Transfer`.
+//!
+//! A read of a file blocks, as `sendfile` does. Where disks are slow, a thread pool would do it.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 #[cfg(target_os = "linux")]
 use std::os::fd::AsFd;
 
+use bytes::{Buf, Bytes};
+use sansgi::Connection;
+
 use super::App;
 
-/// The file that is being moved, and what was read of it and is not written yet.
-#[derive(Default)]
+/// What `Action::Transfer` asks for: so many bytes are left of what the application has named so.
+#[derive(Clone, Copy)]
+pub(crate) struct Part {
+    pub(crate) token: u64,
+    pub(crate) remaining: u64,
+}
+
+/// The file that a connection is moving.
 pub(crate) struct Moving {
+    app: App,
     file: Option<(u64, File)>,
-    buffer: Vec<u8>,
-    written: usize,
-    is_cut: bool,
+    /// Read by `send`, which has not got rid of it yet.
+    unsent: Bytes,
 }
 
 /// What a file can be moved to.
@@ -27,75 +38,68 @@ pub(crate) trait Target: Write {}
 impl<T: Write> Target for T {}
 
 impl Moving {
-    /// Moves as much as the socket takes: with `sendfile` where there is one, else by reading and writing.
-    ///
-    /// # Errors
-    /// Those of the file and of the socket. A file that is shorter than announced is `UnexpectedEof`: the response can
-    /// only be cut.
-    pub(crate) fn send(&mut self, app: &App, token: u64, remaining: u64, mut socket: impl Target) -> io::Result<usize> {
-        let sent = self.try_send(app, token, remaining, &mut socket);
-        match &sent {
-            Ok(sent) => self.has_moved(*sent, remaining),
-            Err(error) => self.is_cut |= error.kind() != io::ErrorKind::WouldBlock,
-        }
-        sent
+    pub(crate) fn new(app: &App) -> Self {
+        Self { app: app.clone(), file: None, unsent: Bytes::new() }
     }
 
-    fn try_send(&mut self, app: &App, token: u64, remaining: u64, socket: &mut impl Target) -> io::Result<usize> {
+    /// Moves as much as the socket takes, with `sendfile` where that is possible, and tells the connection how much.
+    ///
+    /// # Errors
+    /// Those of the socket. What is wrong with the file is told to the connection: one that is shorter than announced
+    /// cuts the response.
+    pub(crate) fn send(&mut self, conn: &mut Connection, part: Part, mut socket: impl Target) -> io::Result<()> {
         #[cfg(target_os = "linux")]
-        if self.buffer.is_empty() {
-            let count = usize::try_from(remaining).unwrap_or(usize::MAX).min(256 * 1024);
-            let file = self.open(app, token)?;
-            match rustix::io::retry_on_intr(|| rustix::fs::sendfile(&*socket, file, None, count)) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(sent) => return Ok(sent),
-                // Not every file system can do it.
-                Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
-                Err(error) => return Err(error.into()),
+        if self.unsent.is_empty()
+            && let Ok(file) = self.open(part.token)
+        {
+            let count = usize::try_from(part.remaining).unwrap_or(usize::MAX).min(256 * 1024);
+            match rustix::io::retry_on_intr(|| rustix::fs::sendfile(&socket, file, None, count)) {
+                Ok(sent) if sent > 0 => {
+                    self.close_after(sent, part);
+                    conn.handle_written(sent);
+                    return Ok(());
+                }
+                Err(rustix::io::Errno::AGAIN) => return Err(io::ErrorKind::WouldBlock.into()),
+                // The file has ended, or cannot be sent so (not every one can), or the socket fails: to read and to
+                // write tells which.
+                Ok(_) | Err(_) => {}
             }
         }
-        socket.write(self.read(app, token, remaining)?)
-    }
-
-    /// The next bytes, for a driver that reads and writes. What it has written it tells to `has_moved`.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub(crate) fn read(&mut self, app: &App, token: u64, remaining: u64) -> io::Result<&[u8]> {
-        if self.written == self.buffer.len() {
-            self.is_cut = true; // unless it goes well
-            self.written = 0;
-            let mut buffer = std::mem::take(&mut self.buffer);
-            buffer.clear();
-            self.open(app, token)?.take(remaining.min(64 * 1024)).read_to_end(&mut buffer)?;
-            self.buffer = buffer;
-            if self.buffer.is_empty() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            self.is_cut = false;
+        if self.unsent.is_empty() {
+            let Some(bytes) = self.read(conn, part) else { return Ok(()) };
+            self.unsent = bytes;
         }
-        Ok(&self.buffer[self.written..])
+        let written = socket.write(&self.unsent)?;
+        self.unsent.advance(written);
+        conn.handle_written(written);
+        Ok(())
     }
 
-    /// Whether it was the part that failed, being shorter than announced or unreadable: then the connection is told of a
-    /// failed transfer, else that the transport is gone.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.is_cut
-    }
-
-    /// So many of the `remaining` bytes are with the kernel.
-    pub(crate) fn has_moved(&mut self, count: usize, remaining: u64) {
-        self.written = (self.written + count).min(self.buffer.len());
-        if count as u64 == remaining {
-            *self = Self::default();
+    /// The next bytes, for a driver that has written the last ones before it asks again. None: they cannot be had, and
+    /// the connection has been told.
+    pub(crate) fn read(&mut self, conn: &mut Connection, part: Part) -> Option<Bytes> {
+        let mut bytes = Vec::new();
+        let read =
+            self.open(part.token).and_then(|file| file.take(part.remaining.min(64 * 1024)).read_to_end(&mut bytes));
+        if read.is_err() || bytes.is_empty() {
+            conn.handle_transfer_failed();
+            return None;
         }
+        self.close_after(bytes.len(), part);
+        Some(bytes.into())
     }
 
-    fn open(&mut self, app: &App, token: u64) -> io::Result<&File> {
+    fn open(&mut self, token: u64) -> io::Result<&File> {
         let file = match self.file.take() {
             Some((known, file)) if known == token => file,
-            _ => app.open(token)?,
+            _ => self.app.open(token)?,
         };
         Ok(&self.file.insert((token, file)).1)
+    }
+
+    fn close_after(&mut self, count: usize, part: Part) {
+        if count as u64 == part.remaining {
+            self.file = None;
+        }
     }
 }

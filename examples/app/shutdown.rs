@@ -1,4 +1,4 @@
-//! The wish to shut down, for drivers of every kind: asked, or awaited.
+//! The wish to shut down, for drivers of every kind: asked, awaited, or told by a call. And what still runs then.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -14,26 +14,41 @@ struct State {
     is_requested: bool,
     next_key: u64,
     waiting: BTreeMap<u64, Waker>,
+    calls: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 impl Shutdown {
     pub(crate) fn request(&self) {
         let mut state = self.lock();
         state.is_requested = true;
-        let waiting = std::mem::take(&mut state.waiting);
+        let (waiting, calls) = (std::mem::take(&mut state.waiting), std::mem::take(&mut state.calls));
         drop(state);
         waiting.into_values().for_each(Waker::wake);
+        for call in calls {
+            call();
+        }
     }
 
     pub(crate) fn is_requested(&self) -> bool {
         self.lock().is_requested
     }
 
-    /// Ready once it is requested. Dropped, it leaves nothing behind.
+    /// Calls it then, or now, from any thread.
+    pub(crate) fn on_request(&self, call: impl FnOnce() + Send + 'static) {
+        let mut state = self.lock();
+        if state.is_requested {
+            drop(state);
+            call();
+        } else {
+            state.calls.push(Box::new(call));
+        }
+    }
+
+    /// Ready once it is requested, and never again: a loop waits for it in every round. Dropped, it leaves nothing behind.
     pub(crate) fn requested(&self) -> Requested {
         let mut state = self.lock();
         state.next_key += 1;
-        Requested { shutdown: self.clone(), key: state.next_key }
+        Requested { shutdown: self.clone(), key: state.next_key, was_ready: false }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -44,17 +59,19 @@ impl Shutdown {
 pub(crate) struct Requested {
     shutdown: Shutdown,
     key: u64,
+    was_ready: bool,
 }
 
 impl Future for Requested {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.shutdown.lock();
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut state = this.shutdown.lock();
         if state.is_requested {
-            return Poll::Ready(());
+            return if std::mem::replace(&mut this.was_ready, true) { Poll::Pending } else { Poll::Ready(()) };
         }
-        state.waiting.entry(self.key).or_insert_with(|| context.waker().clone()).clone_from(context.waker());
+        state.waiting.entry(this.key).or_insert_with(|| context.waker().clone()).clone_from(context.waker());
         Poll::Pending
     }
 }
@@ -65,24 +82,53 @@ impl Drop for Requested {
     }
 }
 
-/// A clone for each connection: `requested` is ready once the last of them is dropped.
-#[derive(Clone)]
-pub(crate) struct Alive {
-    _last: Arc<RequestOnDrop>,
+/// Counts the tasks that run.
+#[derive(Clone, Default)]
+pub(crate) struct Tracker(Arc<Mutex<Running>>);
+
+#[derive(Default)]
+struct Running {
+    count: usize,
+    waiting: Option<Waker>,
 }
 
-impl Alive {
-    pub(crate) fn new() -> (Self, Requested) {
-        let ended = Shutdown::default();
-        let requested = ended.requested();
-        (Self { _last: Arc::new(RequestOnDrop(ended)) }, requested)
+impl Tracker {
+    /// Counts this one, until it ends or is dropped.
+    pub(crate) fn track<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        self.lock().count += 1;
+        let leaving = Leave(self.clone());
+        async move {
+            let _leaving = leaving;
+            future.await
+        }
+    }
+
+    /// Waits until none is left.
+    pub(crate) async fn all_ended(&self) {
+        std::future::poll_fn(|context| {
+            let mut running = self.lock();
+            if running.count == 0 {
+                return Poll::Ready(());
+            }
+            running.waiting = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-struct RequestOnDrop(Shutdown);
+struct Leave(Tracker);
 
-impl Drop for RequestOnDrop {
+impl Drop for Leave {
     fn drop(&mut self) {
-        self.0.request();
+        let mut running = self.0.lock();
+        running.count -= 1;
+        let waiting = if running.count == 0 { running.waiting.take() } else { None };
+        drop(running);
+        waiting.into_iter().for_each(Waker::wake);
     }
 }

@@ -61,7 +61,7 @@ impl Tasks {
             return false;
         }
         self.clock.clear();
-        let waker = Waker::from(Arc::clone(&self.woken));
+        let waker = self.waker();
         let mut context = Context::from_waker(&waker);
         self.running.retain_mut(|task| {
             catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut context))).is_ok_and(|answer| answer.is_pending())
@@ -72,6 +72,11 @@ impl Tasks {
     /// Poll again then, if nothing happens before.
     pub(crate) fn alarm(&self) -> Option<Instant> {
         *self.clock.first.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has them polled as if something had happened.
+    pub(crate) fn waker(&self) -> Waker {
+        Arc::clone(&self.woken).into()
     }
 
     pub(crate) fn is_woken(&self) -> bool {

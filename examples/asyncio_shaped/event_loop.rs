@@ -1,6 +1,7 @@
 //! As much of asyncio's event loop as a server needs, under its names: protocols, transports, timers, tasks.
 
 use std::cell::{Cell, RefCell};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, poll_fn};
 use std::io::{self, Read, Write};
@@ -21,9 +22,7 @@ pub(crate) trait Protocol {
     fn data_received(self: Rc<Self>, data: &[u8]);
     /// False closes the transport; true leaves that to the protocol.
     fn eof_received(self: Rc<Self>) -> bool;
-    /// The transport holds more than its high-water mark.
-    fn pause_writing(&self);
-    /// It holds no more than its low-water mark.
+    /// The transport's buffer is empty again. That it is not (`pause_writing`) its `get_write_buffer_size` tells.
     fn resume_writing(self: Rc<Self>);
     /// The last call. None where it was closed by this side.
     fn connection_lost(self: Rc<Self>, error: Option<io::Error>);
@@ -37,14 +36,15 @@ struct Inner {
     listener: RefCell<Option<TcpListener>>,
     connections: RefCell<HashMap<Token, Connection>>,
     timers: RefCell<BTreeMap<(Instant, usize), Callback>>,
-    tasks: RefCell<HashMap<usize, Task>>,
+    /// None while it runs.
+    tasks: RefCell<HashMap<usize, Option<Coroutine>>>,
     woken: Arc<Woken>,
     last: Cell<usize>,
 }
 
 type Connection = (Rc<dyn Protocol>, Transport);
 type Callback = Box<dyn FnOnce()>;
-type Task = Pin<Box<dyn Future<Output = ()>>>;
+type Coroutine = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Tasks to be polled, told from any thread.
 struct Woken {
@@ -70,8 +70,25 @@ pub(crate) struct TimerHandle {
 }
 
 impl TimerHandle {
+    pub(crate) fn when(&self) -> Instant {
+        self.key.0
+    }
+
     pub(crate) fn cancel(self) {
         self.inner.timers.borrow_mut().remove(&self.key);
+    }
+}
+
+pub(crate) struct Task {
+    inner: Rc<Inner>,
+    id: usize,
+}
+
+impl Task {
+    /// It is not run any more. The one that runs is dropped when it waits for something.
+    pub(crate) fn cancel(self) {
+        let cancelled = self.inner.tasks.borrow_mut().remove(&self.id);
+        drop(cancelled); // it may hold the last of what looks at the tasks when it is dropped
     }
 }
 
@@ -105,14 +122,19 @@ impl EventLoop {
         *self.0.listener.borrow_mut() = None;
     }
 
-    pub(crate) fn create_task(&self, task: impl Future<Output = ()> + 'static) {
+    pub(crate) fn create_task(&self, coroutine: impl Future<Output = ()> + 'static) -> Task {
         let id = self.next();
-        self.0.tasks.borrow_mut().insert(id, Box::pin(task));
+        self.0.tasks.borrow_mut().insert(id, Some(Box::pin(coroutine)));
         Arc::new(TaskWaker { task: id, woken: Arc::clone(&self.0.woken) }).wake();
+        Task { inner: Rc::clone(&self.0), id }
     }
 
     pub(crate) fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> TimerHandle {
-        let key = (Instant::now() + delay, self.next());
+        self.call_at(Instant::now() + delay, callback)
+    }
+
+    pub(crate) fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> TimerHandle {
+        let key = (when, self.next());
         self.0.timers.borrow_mut().insert(key, Box::new(callback));
         TimerHandle { inner: Rc::clone(&self.0), key }
     }
@@ -215,13 +237,16 @@ impl EventLoop {
     fn run_tasks(&self) {
         let woken = std::mem::take(&mut *self.0.woken.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for id in woken {
-            let Some(mut task) = self.0.tasks.borrow_mut().remove(&id) else { continue };
+            let Some(mut coroutine) = self.0.tasks.borrow_mut().get_mut(&id).and_then(Option::take) else { continue };
             let waker = Arc::new(TaskWaker { task: id, woken: Arc::clone(&self.0.woken) }).into();
             let mut context = Context::from_waker(&waker);
             // A panic ends its task, and nothing else.
-            let answer = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut context)));
-            if answer.is_ok_and(|answer| answer.is_pending()) {
-                self.0.tasks.borrow_mut().insert(id, task);
+            let answer = catch_unwind(AssertUnwindSafe(|| coroutine.as_mut().poll(&mut context)));
+            let is_pending = answer.is_ok_and(|answer| answer.is_pending());
+            match self.0.tasks.borrow_mut().entry(id) {
+                Entry::Occupied(mut entry) if is_pending => drop(entry.insert(Some(coroutine))),
+                Entry::Occupied(entry) => drop(entry.remove()),
+                Entry::Vacant(_) => {} // it was cancelled
             }
         }
     }
@@ -257,18 +282,26 @@ struct TransportState {
 }
 
 impl Transport {
-    /// Writes what the socket takes and buffers the rest, which pauses the protocol.
-    pub(crate) fn write(&self, data: &[u8], protocol: &impl Protocol) {
+    /// Writes what the socket takes and buffers the rest.
+    pub(crate) fn write(&self, data: &[u8]) {
         self.with(|state| {
-            debug_assert!(state.buffer.is_empty(), "a paused protocol does not write");
+            debug_assert!(state.buffer.is_empty(), "nobody writes before `resume_writing`");
             // What goes wrong is told by the next event.
             let written = state.stream.write(data).unwrap_or_default();
             state.buffer.extend_from_slice(&data[written..]);
         });
-        if self.with(|state| !state.buffer.is_empty()) == Some(true) {
-            protocol.pause_writing();
+        if self.get_write_buffer_size() > 0 {
             self.update();
         }
+    }
+
+    pub(crate) fn get_write_buffer_size(&self) -> usize {
+        self.with(|state| state.buffer.len()).unwrap_or_default()
+    }
+
+    /// It is closed or detached, or will be when all is written.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.with(|state| state.closes_when_written).unwrap_or(true)
     }
 
     pub(crate) fn write_eof(&self) {

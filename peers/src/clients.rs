@@ -70,7 +70,7 @@ pub(crate) fn run(is_chosen: impl Fn(&str, &str) -> bool) -> Vec<Table> {
                 if !is_chosen(&peer, case) {
                     return Outcome::Skipped(NOT_ASKED_FOR.into());
                 }
-                outcome(&peer, case, move || client.run(case, &(front.start)(Config::default())))
+                outcome(&peer, case, move || client.run(case, &front.subject().start(Config::default())))
             };
             (case, CLIENTS.iter().map(cell).collect())
         };

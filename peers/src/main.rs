@@ -5,6 +5,8 @@ mod cases;
 #[path = "../../tests/drivers/client.rs"]
 mod client;
 mod clients;
+#[path = "../../tests/drivers/files.rs"]
+mod files;
 mod hyper_client;
 mod proxy;
 mod relay;

@@ -18,7 +18,7 @@ pub(crate) struct Front {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     /// For `Subject`, which takes a function that knows by itself which front it is.
-    pub(crate) start: fn(Config) -> Running,
+    pub(crate) start: fn(Config, PathBuf) -> Running,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +43,24 @@ pub(crate) enum Idle {
 }
 
 pub(crate) static FRONTS: [Front; 6] = [
-    Front { name: "direct", kind: Kind::Direct, start: |config| FRONTS[0].start(config) },
-    Front { name: "nginx", kind: Kind::Nginx { buffers: true }, start: |config| FRONTS[1].start(config) },
-    Front { name: "nginx unbuffered", kind: Kind::Nginx { buffers: false }, start: |config| FRONTS[2].start(config) },
-    Front { name: "haproxy", kind: Kind::Haproxy { buffers: false }, start: |config| FRONTS[3].start(config) },
-    Front { name: "haproxy buffered", kind: Kind::Haproxy { buffers: true }, start: |config| FRONTS[4].start(config) },
-    Front { name: "nginx by itself", kind: Kind::PlainNginx, start: |config| FRONTS[5].start(config) },
+    Front { name: "direct", kind: Kind::Direct, start: |config, file| FRONTS[0].start(config, file) },
+    Front { name: "nginx", kind: Kind::Nginx { buffers: true }, start: |config, file| FRONTS[1].start(config, file) },
+    Front {
+        name: "nginx unbuffered",
+        kind: Kind::Nginx { buffers: false },
+        start: |config, file| FRONTS[2].start(config, file),
+    },
+    Front {
+        name: "haproxy",
+        kind: Kind::Haproxy { buffers: false },
+        start: |config, file| FRONTS[3].start(config, file),
+    },
+    Front {
+        name: "haproxy buffered",
+        kind: Kind::Haproxy { buffers: true },
+        start: |config, file| FRONTS[4].start(config, file),
+    },
+    Front { name: "nginx by itself", kind: Kind::PlainNginx, start: |config, file| FRONTS[5].start(config, file) },
 ];
 
 impl Kind {
@@ -95,8 +107,8 @@ impl Front {
     }
 
     /// The tokio driver with the shared application, behind this front.
-    fn start(&self, config: Config) -> Running {
-        let running = driver(config);
+    fn start(&self, config: Config, file: PathBuf) -> Running {
+        let running = driver(config, file);
         if env::var_os("PEERS_BYTES").is_some() {
             let relay = Relay::to(running.address);
             return keeping(self.behind(running, relay.address, Idle::Default), relay);
@@ -148,8 +160,8 @@ impl Front {
 }
 
 /// The tokio driver alone.
-pub(crate) fn driver(config: Config) -> Running {
-    (start!(tokio))(config)
+pub(crate) fn driver(config: Config, file: PathBuf) -> Running {
+    (start!(tokio))(config, file)
 }
 
 /// Ends with it, behind the driver's last connection.

@@ -3,7 +3,7 @@
 use crate::proxy::{FRONTS, Front, Kind};
 use crate::running::Subject;
 use crate::table::{NOT_ASKED_FOR, Outcome, Table};
-use crate::{cases, outcome, through};
+use crate::{cases, files, outcome, through};
 
 enum Run {
     /// As the suite of the drivers runs it.
@@ -90,14 +90,17 @@ macro_rules! cases {
 fn all() -> Vec<Case> {
     let shared = cases!(Shared, cases:
         keep_alive NOWHERE, http_1_0 NOWHERE, pipelining NOWHERE, expectation EXPECTS, echo_while_it_arrives COLLECTS,
-        sleeps NOWHERE, early_response_is_read NOWHERE, early_response_keeps_alive KEEPS,
+        sleeps NOWHERE, response_of_a_thread NOWHERE, early_response_is_read NOWHERE, early_response_keeps_alive KEEPS,
         client_closes NOWHERE, client_half_closes LEAVES, client_resets NOWHERE,
         client_resets_behind_a_full_buffer IS_BLIND, half_close LEAVES, torn_request COLLECTS, malformed ITS_OWN_RULES,
         idle_deadline THE_PROXYS, head_deadline THE_PROXYS, body_deadline COLLECTS, write_deadline TAKES_ALL,
         shutdown_under_load ALONE, shutdown_completes_what_is_in_flight THE_PROXYS, shutdown_deadline NOWHERE,
         websocket SWITCHES, websocket_with_the_first_frame SWITCHES,
         crash NOWHERE, late_crash NOWHERE, late_crash_of_an_unframed_response NOWHERE,
-        file NOWHERE, file_that_is_too_short NOWHERE,
+    );
+    let files = cases!(Shared, files:
+        file NOWHERE, file_that_is_too_short NOWHERE, file_that_is_truncated NOWHERE, file_that_is_gone NOWHERE,
+        file_that_cannot_be_sent NOWHERE,
     );
     let further = cases!(Further, through:
         head NOWHERE, download_100_mb NOWHERE, upload_100_mb NOWHERE, chunked_upload_100_mb NOWHERE,
@@ -107,7 +110,7 @@ fn all() -> Vec<Case> {
         idle_shorter_than_the_drivers NO_IDLE, idle_longer_than_the_drivers NO_IDLE,
         close_crosses_a_get NO_IDLE, close_crosses_a_post NO_IDLE, one_of_two_shuts_down NO_PROXY,
     );
-    shared.into_iter().chain(further).collect()
+    shared.into_iter().chain(files).chain(further).collect()
 }
 
 pub(crate) fn run(is_chosen: impl Fn(&str, &str) -> bool) -> Table {

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::Shutdown;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,12 +21,12 @@ const LARGE: usize = 100_000_000;
 static PART: [u8; 50_000] = [b'.'; 50_000];
 
 fn start(front: &Front) -> Running {
-    (front.start)(Config::default())
+    front.subject().start(Config::default())
 }
 
 /// A relay between the front and the driver.
 fn watched(front: &Front, config: Config, idle: Idle) -> (Running, Rc<Relay>) {
-    let running = driver(config);
+    let running = driver(config, PathBuf::new());
     let relay = Rc::new(Relay::to(running.address));
     let running = front.behind(running, relay.address, idle);
     (keeping(running, Rc::clone(&relay)), relay)
@@ -113,7 +114,7 @@ pub(crate) fn echo_of_100_mb(front: &Front) {
 /// the response has come, and leaves the driver waiting until its deadline.
 pub(crate) fn long_echo_is_cut(front: &Front) {
     let timeouts = Timeouts::default().body(Duration::from_secs(1));
-    let running = (front.start)(Config::builder().timeouts(timeouts).build().expect("valid"));
+    let running = front.subject().start(Config::builder().timeouts(timeouts).build().expect("valid"));
     let mut client = Client::connect(&running);
     client.send(format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: {LARGE}\r\n\r\n"));
     let mut stream = client.stream.try_clone().expect("a second handle");
@@ -160,7 +161,7 @@ pub(crate) fn expectation_is_met_by_the_proxy(front: &Front) {
 /// What the driver refuses without reading it is answered, by the driver's own answer, and the proxy lives on.
 pub(crate) fn refused_upload_is_answered(front: &Front) {
     let limits = Limits::default().max_body_bytes(Some(1000));
-    let running = (front.start)(Config::builder().limits(limits).build().expect("valid"));
+    let running = front.subject().start(Config::builder().limits(limits).build().expect("valid"));
     let mut client = Client::connect(&running);
     client.send("POST /count HTTP/1.1\r\nhost: a\r\ncontent-length: 8000000\r\n\r\n");
     // The proxy may close as soon as it has answered: then not all is taken.
@@ -242,7 +243,7 @@ pub(crate) fn close_crosses_a_post(front: &Front) {
 
 /// Of two drivers one shuts down under load: no client sees anything of it.
 pub(crate) fn one_of_two_shuts_down(front: &Front) {
-    let (mut first, second) = (driver(Config::default()), driver(Config::default()));
+    let (mut first, second) = (driver(Config::default(), PathBuf::new()), driver(Config::default(), PathBuf::new()));
     let proxy = front.proxy(&[first.address, second.address], Idle::Default);
     let address = proxy.address;
     let answered = Arc::new(AtomicUsize::new(0));

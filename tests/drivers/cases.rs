@@ -1,7 +1,7 @@
 //! What every driver must do. Each case is a behaviour, seen from the other end of a socket.
 
 use std::fmt::Debug;
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,7 +14,6 @@ use crate::client::{Client, End};
 use crate::running::{BOUND, Lack, Running, Subject};
 
 /// What the application serves as `/file`.
-const FILE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
 const WAIT: &[u8] = b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n";
 
 fn with_timeouts(timeouts: Timeouts) -> Config {
@@ -57,6 +56,14 @@ pub(crate) fn pipelining(subject: &Subject) {
     client.send((0..50).map(request).collect::<Vec<_>>().concat());
     for n in 0..50 {
         assert_eq!(client.response().text(), format!("{n:04}"));
+    }
+    // More than is read ahead, while the application sleeps and there is nothing to write.
+    client.get("/stream?every=20");
+    let request = |n| format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 2000\r\n\r\n{n:02000}");
+    client.send((0..50).map(request).collect::<Vec<_>>().concat());
+    assert_eq!(client.response().text().lines().count(), 5);
+    for n in 0..50 {
+        assert_eq!(client.response().text(), format!("{n:02000}"));
     }
 }
 
@@ -112,6 +119,17 @@ pub(crate) fn sleeps(subject: &Subject) {
         client.get("/stream?every=20");
         assert_eq!(client.response().text(), "piece 1\npiece 2\npiece 3\npiece 4\npiece 5\n");
     }
+}
+
+/// What another thread does with the connection is seen by a driver that waits, and whose tasks wait for something else.
+pub(crate) fn response_of_a_thread(subject: &Subject) {
+    let running = subject.start(Config::default());
+    let mut client = Client::connect(&running);
+    client.get("/thread");
+    assert_eq!(client.response().text(), "I come from a thread.");
+    let mut other = Client::connect(&running);
+    other.get("/release");
+    assert_eq!(other.response().status, 200);
 }
 
 /// "If a server … closes with unread bytes, a reset can overtake the response" (RFC 9112 §9.6): the client that writes
@@ -209,6 +227,15 @@ pub(crate) fn half_close(subject: &Subject) {
     client.send("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nonePOST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\ntwo");
     client.finish();
     assert_eq!(client.response().text(), "one");
+    assert_eq!(client.response().text(), "two");
+    client.is_closed();
+    // The end is seen while the first of two is in flight.
+    let mut client = Client::connect(&running);
+    client.send(WAIT);
+    client.send("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\ntwo");
+    assert_eq!(running.report(), "/wait: waits");
+    client.finish();
+    assert_eq!(client.response().text(), "You have left, and still read this.\n");
     assert_eq!(client.response().text(), "two");
     client.is_closed();
 }
@@ -346,9 +373,17 @@ pub(crate) fn shutdown_completes_what_is_in_flight(subject: &Subject) {
     let (_, head) = busy.head().expect("a head").expect("not the end");
     (running.shutdown)();
     idle.is_closed();
-    busy.send("world");
+    busy.send("wor");
     let mut echo = Vec::new();
-    busy.body(&head, |part| echo.extend_from_slice(part)).expect("a whole body");
+    let mut stream = busy.stream.try_clone().expect("a second handle");
+    busy.body(&head, |part| {
+        echo.extend_from_slice(part);
+        if echo == b"hellowor" {
+            running.ended.try_recv().expect_err("it waits for this response");
+            io::Write::write_all(&mut stream, b"ld").expect("it is read");
+        }
+    })
+    .expect("a whole body");
     assert_eq!(echo, b"helloworld");
     busy.finish();
     busy.is_closed();
@@ -443,40 +478,14 @@ pub(crate) fn late_crash_of_an_unframed_response(subject: &Subject) {
 }
 
 /// The connection has ended within a response; a client that waits for more is something else.
-fn is_cut<T: Debug>(response: &io::Result<T>) -> io::ErrorKind {
+pub(crate) fn is_cut<T: Debug>(response: &io::Result<T>) -> io::ErrorKind {
     let kind = response.as_ref().expect_err("a cut").kind();
     assert!(matches!(kind, io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset), "{kind}");
     kind
 }
 
-fn is_alive(running: &Running) {
+pub(crate) fn is_alive(running: &Running) {
     let mut client = Client::connect(running);
     client.get("/");
     assert_eq!(client.response().status, 200);
-}
-
-// Files.
-
-pub(crate) fn file(subject: &Subject) {
-    let running = subject.start(Config::default());
-    let mut client = Client::connect(&running);
-    for _ in 0..2 {
-        client.get("/file");
-        assert_eq!(client.response().text(), FILE);
-    }
-    client.get("/file?bytes=10");
-    assert_eq!(client.response().text(), &FILE[..10]);
-}
-
-/// "a file shorter than announced is a cut response, never a padded one".
-pub(crate) fn file_that_is_too_short(subject: &Subject) {
-    let running = subject.start(Config::default());
-    let mut client = Client::connect(&running);
-    client.get("/file?bytes=1000000");
-    let (_, head) = client.head().expect("a head").expect("not the end");
-    let mut body = Vec::new();
-    is_cut(&client.body(&head, |part| body.extend_from_slice(part)));
-    assert!(FILE.as_bytes().starts_with(&body));
-    client.stream.shutdown(Shutdown::Both).ok();
-    is_alive(&running);
 }

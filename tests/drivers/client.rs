@@ -1,7 +1,7 @@
 //! A client, blocking and plain.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use crate::running::{BOUND, Running};
 
@@ -33,6 +33,14 @@ pub(crate) enum End {
 impl Client {
     pub(crate) fn connect(running: &Running) -> Self {
         Self::from(TcpStream::connect(running.address).expect("a connection"))
+    }
+
+    /// One that is slower than any server: it takes little at a time, through a small buffer.
+    pub(crate) fn slow(address: SocketAddr) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(8 * 1024).expect("a small buffer");
+        socket.connect(&address.into()).expect("a connection");
+        Self::from(socket.into())
     }
 
     pub(crate) fn from(stream: TcpStream) -> Self {

@@ -2,17 +2,21 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::{env, fs, thread};
+use std::time::Duration;
+use std::{env, fs};
 
 use sansgi::Config;
 
 use crate::allocator;
 use crate::client::Client;
-use crate::running::{Running, Subject};
+use crate::running::{Start, Subject};
 
 /// Far less than is moved: a driver that queues would hold megabytes.
 const MAX_GROWTH: usize = 512 * 1024;
+
+const LITTLE: usize = 32 * 1024;
 
 static PART: [u8; 64 * 1024] = [b'.'; 64 * 1024];
 
@@ -84,34 +88,41 @@ pub(crate) fn is_flat(subject: &Subject) {
     assert!(server.child.wait().expect("an end").success());
 }
 
-/// An echo, so that there is something to hold back on both sides.
+/// An echo, so that there is something to hold back on both sides: before it reads anything, and whenever it has read a
+/// little, the client writes until it has to wait. A driver that does not hold back gets nearly all of it at once.
 fn upload(address: SocketAddr, bytes: usize) {
-    let mut client = Client::from(TcpStream::connect(address).expect("a connection"));
+    let mut client = Client::slow(address);
     client.send(format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: {bytes}\r\n\r\n"));
     let mut stream = client.stream.try_clone().expect("a second handle");
-    let sending = thread::spawn(move || {
-        let mut left = bytes;
-        while left > 0 {
-            let size = left.min(PART.len());
-            stream.write_all(&PART[..size]).expect("it is read");
-            left -= size;
+    stream.set_write_timeout(Some(Duration::from_millis(200))).expect("an option");
+    let (mut unsent, mut read) = (bytes, 0);
+    let mut write = move |received| {
+        read += received;
+        // Less than is on its way back by then, or both would wait.
+        if read < LITTLE {
+            return;
         }
-    });
-    assert_eq!(count(&mut client), bytes);
-    sending.join().expect("all was sent");
+        read = 0;
+        while unsent > 0 {
+            match stream.write(&PART[..unsent.min(PART.len())]) {
+                Ok(written) => unsent -= written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => panic!("it is read: {error}"),
+            }
+        }
+        stream.set_write_timeout(Some(Duration::from_millis(1))).expect("an option");
+    };
+    write(LITTLE);
+    assert_eq!(count(&mut client, write), bytes);
 }
 
-/// To a reader that is slower than any server: it takes little at a time, through a small buffer.
 fn download(address: SocketAddr, bytes: usize) {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
-    socket.set_recv_buffer_size(8 * 1024).expect("a small buffer");
-    socket.connect(&address.into()).expect("a connection");
-    let mut client = Client::from(socket.into());
+    let mut client = Client::slow(address);
     client.get(&format!("/large?bytes={bytes}"));
-    assert_eq!(count(&mut client), bytes);
+    assert_eq!(count(&mut client, drop), bytes);
 }
 
-fn count(client: &mut Client) -> usize {
+fn count(client: &mut Client, mut then: impl FnMut(usize)) -> usize {
     let (status, head) = client.head().expect("a head").expect("a response");
     assert_eq!(status, 200);
     let mut count = 0;
@@ -119,6 +130,7 @@ fn count(client: &mut Client) -> usize {
         .body(&head, |part| {
             assert!(part.iter().all(|&byte| byte == b'.'));
             count += part.len();
+            then(part.len());
         })
         .expect("a whole body");
     count
@@ -136,10 +148,10 @@ fn open_and_close(address: SocketAddr, connections: usize) {
 }
 
 /// Serves the driver that the environment names, and answers what is asked on standard input until that ends.
-pub(crate) fn serve(start_of: impl Fn(&str) -> Option<fn(Config) -> Running>) {
+pub(crate) fn serve(start_of: impl Fn(&str) -> Option<Start>) {
     let name = env::var("SANSGI_DRIVER").expect("flat_memory names it");
     let start = start_of(&name).expect("a driver");
-    let running = start(Config::default());
+    let running = start(Config::default(), PathBuf::new());
     println!("address {}", running.address);
     for line in io::stdin().lines() {
         assert_eq!(line.expect("text"), "peak");
