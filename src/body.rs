@@ -31,7 +31,7 @@ pub(crate) enum Piece {
     Content(usize),
     /// A whole trailer section, as many bytes long and with as many lines.
     Trailers { bytes: usize, lines: usize },
-    /// The end of the body.
+    /// The end of a body of known length.
     End,
 }
 
@@ -63,7 +63,6 @@ impl BodyDecoder {
                 let piece = match front {
                     Front::Nothing => Piece::Nothing,
                     Front::Content(content) => Piece::Content(content),
-                    Front::End => Piece::End,
                     Front::Trailers => trailers(scan, input.get(framing..).unwrap_or_default(), limits)?,
                 };
                 *decoder = ahead;
@@ -79,14 +78,6 @@ impl BodyDecoder {
         match &mut self.framing {
             Framing::Length(left) => *left = left.saturating_sub(bytes),
             Framing::Chunked(decoder, _) => decoder.took(content),
-        }
-    }
-
-    /// The trailer section was taken off the input.
-    pub(crate) fn took_trailers(&mut self) {
-        match &mut self.framing {
-            Framing::Length(_) => {}
-            Framing::Chunked(decoder, _) => decoder.took_trailers(),
         }
     }
 

@@ -37,7 +37,6 @@ enum Place {
     DataReturn,
     DataLineFeed,
     Trailers,
-    Ended,
 }
 
 /// Reads the framing and says where the data is. It holds no byte of the body.
@@ -60,10 +59,8 @@ pub(crate) enum Front {
     Nothing,
     /// As many bytes of content.
     Content(usize),
-    /// The trailer section begins.
+    /// The trailer section, which ends the body.
     Trailers,
-    /// The body has ended.
-    End,
 }
 
 impl ChunkedDecoder {
@@ -76,7 +73,6 @@ impl ChunkedDecoder {
         loop {
             let rest = input.get(framing..).unwrap_or_default();
             match (self.place, rest) {
-                (Place::Ended, _) => return Ok((framing, Front::End)),
                 (_, []) => return Ok((framing, Front::Nothing)),
                 (Place::Data, _) => {
                     let content = usize::try_from(self.size).map_or(rest.len(), |size| size.min(rest.len()));
@@ -109,11 +105,6 @@ impl ChunkedDecoder {
         if self.size == 0 {
             self.place = Place::DataReturn;
         }
-    }
-
-    /// The trailer section was taken off the input.
-    pub(crate) fn took_trailers(&mut self) {
-        self.place = Place::Ended;
     }
 
     /// Forgets what decides nothing once it is large: content beyond the extensions so far.

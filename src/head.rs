@@ -157,14 +157,14 @@ impl LineParser {
             }
             let at = from.saturating_add(past);
             let end = at.saturating_add(1);
-            // A CR that a line feed follows is no part of what is too long, and any other is.
-            if byte != b'\n' || self.examined < at {
+            if self.examined < at {
                 self.check_lengths(allowed, at, config)?;
             }
             self.examined = end;
             match byte {
                 b' ' if self.first_space.is_none() => self.first_space = Some(at),
                 b' ' if self.second_space.is_none() => self.second_space = Some(at),
+                // Behind a target this may end the line; it is no part of what is too long.
                 b'\r' if self.first_space.is_some() => {}
                 b'\n' => {
                     let Some(line) = allowed.get(..at).and_then(|line| line.strip_suffix(b"\r")) else {
@@ -182,7 +182,15 @@ impl LineParser {
             self.check_lengths(allowed, allowed.len(), config)?;
         }
         self.examined = allowed.len();
-        if buffer.len() > limit { Err(head_too_long(config)) } else { Ok(None) }
+        let Some(beyond) = buffer.get(limit) else { return Ok(None) };
+        match beyond {
+            b' ' => {}
+            b'\r' | b'\n' if self.first_space.is_some() => {}
+            // Where both limits are at this byte: a server "that receives a request-target longer than any URI it wishes
+            // to parse MUST respond with a 414" (RFC 9112 §3), while a 431 is a MAY (RFC 6585 §5).
+            _ => self.check_lengths(buffer, limit.saturating_add(1), config)?,
+        }
+        Err(head_too_long(config))
     }
 
     /// Whether the part that has an ordinary byte before `end` is too long: "a size limit at its first byte too many".

@@ -279,7 +279,6 @@ impl Reader {
                     self.trailers = self.judge_trailers(bytes, lines, config)?;
                 }
                 self.incoming.skip(bytes);
-                self.decoder.took_trailers();
             }
             Piece::End => {}
         }
