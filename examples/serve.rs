@@ -127,20 +127,20 @@ pub(crate) fn serve(listener: TcpListener, server: &Server) -> io::Result<()> {
             if server.shutdown.is_requested() {
                 break;
             }
-            let leaves = move || leave.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let release = move || leave.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok((stream, _)) = accepted else {
                 thread::sleep(Duration::from_millis(100)); // out of descriptors, most often: some will come back
-                let _ = leaves();
+                let _ = release();
                 continue;
             };
             let _ = stream.set_nodelay(true);
-            let serves = move || {
+            let connection = move || {
                 drive(stream, server);
-                let _ = leaves();
+                let _ = release();
             };
             // A connection for which there is no thread is closed.
-            if thread::Builder::new().spawn_scoped(scope, serves).is_err() {
-                let _ = leaves();
+            if thread::Builder::new().spawn_scoped(scope, connection).is_err() {
+                let _ = release();
             }
         }
         drop(listener);

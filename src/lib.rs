@@ -35,6 +35,8 @@ mod framing;
 pub mod guide;
 mod head;
 mod headers;
+#[cfg(feature = "http")]
+pub mod http;
 mod incoming;
 mod outgoing;
 mod reader;

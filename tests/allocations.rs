@@ -4,11 +4,13 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use sansgi::bytes::{Bytes, BytesMut};
-use sansgi::{Action, Config, Connection, Exchange, ExchangeId, Instant, ReceiveEvent, SendEvent};
+use sansgi::{Action, Channel, Config, Connection, Driver, Exchange, ExchangeId, Instant, ReceiveEvent, SendEvent};
 
 /// Through `handle_read`, save for a driver's buffer that a connection still holds when it is used up: each time that
 /// happens the driver gets another, and what is held moves.
@@ -343,4 +345,35 @@ fn an_idle_connection_holds_little() {
 fn a_connection_is_small() {
     let size = size_of::<Connection>();
     assert!(size <= MOST_SIZE, "a connection is {size} bytes large");
+}
+
+/// Bytes that the list of those who wait on a connection's channels keeps when nobody does: 16 places of 40 bytes.
+const MOST_LIST_BYTES: u64 = 640;
+
+fn waits(channel: &Channel) -> impl Future<Output = ReceiveEvent> {
+    let mut receive = channel.receive();
+    assert!(Pin::new(&mut receive).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    receive
+}
+
+#[test]
+fn futures_that_waited_leave_little() {
+    let mut driver = Driver::new(Connection::new(Config::default()));
+    driver.lock().handle_bytes(b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n");
+    let Action::Start(id, _) = driver.lock().next_action(Instant::ZERO) else { panic!("a request") };
+    let channel = driver.channel(id);
+    let before = HELD.get();
+    for end in [|_: &mut Driver| {}, |driver: &mut Driver| driver.lock().handle_disconnect()] {
+        let many: Vec<_> = (0..1000).map(|_| waits(&channel)).collect();
+        assert!(HELD.get() - before > 1000 * 40);
+        end(&mut driver); // wakes all of them, or nobody: then they are dropped
+        drop(many);
+        let held = HELD.get() - before;
+        assert!(held <= MOST_LIST_BYTES, "{held} bytes are held by a list of nobody");
+        if channel.outcome().is_none() {
+            let allocations = ALLOCATIONS.get();
+            (0..100).for_each(|_| drop(waits(&channel)));
+            assert_eq!(ALLOCATIONS.get(), allocations);
+        }
+    }
 }

@@ -128,10 +128,10 @@ fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder of the repository") {
         let path = entry.expect("a readable folder").path();
-        if path.ends_with("target") {
-            continue;
-        } else if path.is_dir() {
-            found.extend(files(&path, end));
+        if path.is_dir() {
+            if !path.ends_with("target") {
+                found.extend(files(&path, end));
+            }
         } else if path.extension().is_some_and(|extension| extension == end) {
             found.push(path);
         }
@@ -297,7 +297,7 @@ fn each_promise_has_a_proof_that_exists() {
             is_fuzz = before.ends_with("fuzz ") || is_fuzz && before == ", ";
             let exists = match name {
                 _ if is_fuzz => folder().join(format!("../fuzz/fuzz_targets/{name}.rs")).exists(),
-                _ if name.ends_with(".rs") => folder().join(name).exists(),
+                _ if Path::new(name).extension().is_some_and(|end| end == "rs") => folder().join(name).exists(),
                 _ if name.starts_with("tests/") || name.starts_with(".ci") => folder().join("..").join(name).exists(),
                 _ => continue,
             };
