@@ -30,7 +30,9 @@ fn metadata() -> Result<(Vec<String>, PathBuf), Box<dyn Error>> {
     let metadata: Value = serde_json::from_slice(&cargo(&["metadata", "--no-deps", "--format-version", "1"])?)?;
     let features = metadata["packages"][0]["features"].as_object().ok_or("a package without features")?;
     let target = metadata["target_directory"].as_str().ok_or("no target directory")?;
-    let features = features.keys().filter(|name| *name != "default").cloned().collect();
+    let mut features: Vec<String> = features.keys().filter(|name| *name != "default").cloned().collect();
+    // First those that others need, so that what is theirs is listed as theirs.
+    features.sort_by_key(|name| name != "std");
     Ok((features, Path::new(target).join("public-api")))
 }
 
