@@ -29,6 +29,10 @@ pub enum Action {
     /// [`ReceiveEvent::Disconnect`](crate::ReceiveEvent::Disconnect), which it may have heard long before.
     ///
     /// What was accepted may be unwritten: its parts are still asked for by `Transfer`, and a `Switch` may follow.
+    ///
+    /// It does not say that the client has left: a response that is complete ends its exchange too. Of a transport that
+    /// is gone it is you who tells, by
+    /// [`Connection::handle_disconnect`](crate::Connection::handle_disconnect).
     Disconnect(ExchangeId),
     /// All before it is written: move these bytes by yourself, and report them with
     /// [`Connection::handle_written`](crate::Connection::handle_written), or with

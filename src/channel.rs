@@ -112,10 +112,11 @@ impl Shared {
 /// transport is gone, so no task waits for ever.
 ///
 /// # Examples
-/// A driver's loop, for any runtime; what it waits for is the runtime's:
+/// A driver's loop, for any runtime; what it waits for is the runtime's: the socket, as `read` and `write` say, and a
+/// timer for the deadline, if there is one.
 /// ```
 /// # use sansgi::{Action, Clock, Config, Connection, Driver, Wait, ExchangeId, Request, Channel};
-/// # async fn socket(_: Wait) -> std::io::Result<()> { Ok(()) }
+/// # async fn socket_or_deadline(_: Wait) -> std::io::Result<()> { Ok(()) }
 /// # fn spawn(_: Request, _: Channel) {}
 /// # async fn either<T>(a: impl Future<Output = T>, b: impl Future<Output = ()>) {}
 /// async fn drive(clock: Clock) {
@@ -124,7 +125,7 @@ impl Shared {
 ///         let action = driver.lock().next_action(clock.now());
 ///         match action {
 ///             Action::Start(id, request) => spawn(request, driver.channel(id)),
-///             Action::Wait(wait) => either(socket(wait), driver.changed()).await,
+///             Action::Wait(wait) => either(socket_or_deadline(wait), driver.changed()).await,
 ///             Action::Close { .. } => break,
 ///             _ => {} // Shutdown, Transfer, Switch
 ///         }
@@ -328,6 +329,7 @@ impl Channel {
     }
 
     /// A guard that calls [`end`](Self::end) when it is dropped: when the application returns, panics or is cancelled.
+    /// It does not catch a panic: that is the executor's to do, or a `catch_unwind`'s around the task.
     ///
     /// # Examples
     /// See [`Channel`].

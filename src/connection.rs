@@ -188,7 +188,11 @@ impl Connection {
         }
     }
 
-    /// The transport is gone: a reset, a failed write, a hang-up. Nothing is delivered or written any more.
+    /// The transport is gone: a reset, a failed write, a hang-up. Nothing is delivered or written any more. A read that
+    /// gave no bytes is [`handle_eof`](Self::handle_eof) instead: that client may still read its answer.
+    ///
+    /// An exchange that is under way is over: its application receives
+    /// [`ReceiveEvent::Disconnect`](crate::ReceiveEvent::Disconnect), and [`Action::Disconnect`] is told.
     ///
     /// # Examples
     /// See [`Outcome`].
@@ -238,8 +242,10 @@ impl Connection {
         self.happened(event, CloseReason::Shutdown);
     }
 
-    /// The `date` of every head made from now on. Without it there is none: "An origin server without a clock … MUST NOT
-    /// generate a Date" (RFC 9110 §6.6.1). Once a second is enough.
+    /// The `date` of every head made from now on. Without it there is none: "An origin server without a clock … MUST
+    /// NOT generate a Date" (RFC 9110 §6.6.1). A head is made when its `ResponseStart` is sent. So set it when the
+    /// connection is made, before each turn, and where an application runs for long between two turns once a second, or
+    /// before it sends. It changes no answer and wakes nobody.
     ///
     /// # Examples
     /// ```

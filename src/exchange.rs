@@ -66,6 +66,9 @@ pub enum ReceiveEvent {
     },
     /// Nothing will ever follow; [`Exchange::outcome`] says why. From now on this is the answer, at once and for ever.
     /// It may come before the exchange is over: a client that has closed its sending half is still answered.
+    ///
+    /// That the exchange is over is told to the driver, by [`Action::Disconnect`](crate::Action::Disconnect); that the
+    /// transport is gone the driver tells, by [`Connection::handle_disconnect`](crate::Connection::handle_disconnect).
     Disconnect,
 }
 
@@ -110,7 +113,9 @@ pub enum SendEvent<'a> {
         /// ([`Request::upgrades`](crate::Request::upgrades)). A 101, and a 2xx to CONNECT, complete the response: no body
         /// follows, and the connection adds `connection: upgrade`.
         status: u16,
-        /// Names in any case, values without white space at their ends.
+        /// Names in any case, values without white space at their ends. Byte string literals may stand here as they
+        /// are; in a variable or a `Vec` they need the type, or the compiler finds arrays of different lengths (E0308):
+        /// `let headers: &[(&[u8], &[u8])] = &[(b"content-type", b"text/plain"), (b"x", b"y")];`
         headers: &'a [(&'a [u8], &'a [u8])],
         /// Whether `ResponseTrailers` follow the body.
         trailers: bool,

@@ -1,9 +1,10 @@
-//! What the tables of `docs/actions.md` say, seen from outside; and that what the pages name is there.
+//! What the pages of `docs/` say, its tables first, seen from outside; and that what they name is there.
 
 use std::time::Duration;
 
 use sansgi::{
-    Action, Config, Connection, ExchangeId, Instant, Limits, Outcome, ReceiveEvent, SendError, SendEvent, Timeouts,
+    Action, CloseReason, Config, Connection, Date, ExchangeId, Instant, Limits, Outcome, ReceiveEvent, SendError,
+    SendEvent, Timeouts, Wait,
 };
 
 const PAGE: &str = include_str!("../docs/actions.md");
@@ -369,6 +370,158 @@ fn the_waits_are_as_the_page_says() {
     let played = [&mut idle, &mut works, &mut writes, &mut full_and_writes, &mut full].map(wait);
     let page: Vec<_> = rows("`read`").into_iter().map(|row| [row[0].clone(), row[1].clone(), row[2].clone()]).collect();
     assert_eq!(page, played.map(|row| row.map(str::to_owned)));
+}
+
+/// "A client that closes its socket", and hyper's default in `migration.md`.
+#[test]
+fn a_client_that_closes_is_as_the_page_says() {
+    let closed = || {
+        let mut scene = scene(GET);
+        let id = scene.starts();
+        scene.conn.handle_eof();
+        assert!(
+            matches!(scene.conn.next_action(scene.now), Action::Wait(wait) if !wait.read && wait.deadline.is_none())
+        );
+        assert_eq!(scene.conn.exchange(id).outcome(), None, "the application has not asked");
+        assert!(scene.conn.exchange(id).receive().is_ready_part());
+        assert_eq!(scene.conn.exchange(id).receive(), std::task::Poll::Ready(ReceiveEvent::Disconnect));
+        assert_eq!(scene.conn.exchange(id).outcome(), Some(Outcome::HalfClosed));
+        (scene, id)
+    };
+    let (mut answers, id) = closed();
+    answers.sends(id, SendEvent::ResponseStart { status: 204, headers: &[], trailers: false });
+    answers.sends_body(id, "", false);
+    answers.runs();
+    assert_eq!((answers.reason(), answers.status()), ("ClientClosed".into(), "204".into()));
+
+    let (mut returns, id) = closed();
+    assert_eq!(returns.conn.exchange(id).end(), Outcome::Failed);
+    returns.runs();
+    assert_eq!(returns.reason(), "ApplicationFailed");
+
+    let (mut is_gone, id) = closed();
+    is_gone.conn.handle_disconnect();
+    assert_eq!(is_gone.conn.exchange(id).end(), Outcome::ClientLeft);
+    is_gone.runs();
+    assert_eq!((is_gone.reason(), is_gone.told()), ("ClientLeft".into(), "Disconnect, Close".into()));
+
+    let mut as_hyper = scene(GET);
+    let id = as_hyper.starts();
+    as_hyper.conn.handle_disconnect();
+    as_hyper.runs();
+    assert_eq!((as_hyper.told(), as_hyper.conn.exchange(id).end()), ("Disconnect, Close".into(), Outcome::ClientLeft));
+}
+
+/// "`Expect` and an early answer", and README's rule 6.
+#[test]
+fn expect_is_as_the_pages_say() {
+    const EXPECT: &str = "expect: 100-continue\r\n";
+    let answer = |expect: &str, body: &str, receives: bool| {
+        let head = format!("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n{expect}\r\n");
+        let mut scene = scene(head.as_bytes()).reads(body.as_bytes());
+        let id = scene.starts();
+        if receives {
+            assert_eq!(scene.conn.exchange(id).receive().is_ready_part(), !body.is_empty());
+        }
+        scene.sends(id, SendEvent::ResponseStart { status: 403, headers: &[], trailers: false });
+        scene.sends_body(id, "", false);
+        let wrote = scene.conn.outgoing().flatten().copied().collect();
+        (String::from_utf8(wrote).unwrap(), scene.conn.close_reason())
+    };
+    for body in ["", "x"] {
+        assert_eq!(answer(EXPECT, body, false).1, Some(CloseReason::EarlyResponse), "however much is here");
+        assert_eq!(answer("", body, false).1, None);
+        let (wrote, reason) = answer(EXPECT, body, true);
+        assert!(wrote.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 "), "{wrote}");
+        assert_eq!(reason, None, "the body is read and thrown away");
+    }
+}
+
+#[test]
+fn the_date_is_as_the_page_says() {
+    let date = |scene: &Scene| {
+        let wrote: Vec<u8> = scene.conn.outgoing().flatten().copied().collect();
+        let wrote = String::from_utf8(wrote).unwrap();
+        wrote.lines().find_map(|line| line.strip_prefix("date: ")).map(str::to_owned)
+    };
+    let [early, late] = [1, 2].map(Date::from_unix);
+    let mut polls = scene(GET);
+    polls.conn.set_date(early);
+    let id = polls.starts();
+    let mut sets_it_again = polls.conn.clone();
+    polls.sends(id, START);
+    polls.conn.set_date(late);
+    polls.sends_body(id, "x", false);
+    assert_eq!(date(&polls).as_deref(), Some(early.as_str()), "the head was made at its `ResponseStart`");
+    sets_it_again.set_date(late);
+    let mut polls = Scene { conn: sets_it_again, ..scene(b"") };
+    polls.sends(id, START);
+    polls.sends_body(id, "x", false);
+    assert_eq!(date(&polls).as_deref(), Some(late.as_str()));
+
+    let fault = |set: Option<Date>| {
+        let mut scene = scene(b"");
+        if let Some(set) = set {
+            scene.conn.set_date(set);
+        }
+        scene.conn.handle_bytes(b"?\r\n");
+        let _ = scene.conn.next_action(scene.now);
+        date(&scene)
+    };
+    assert_eq!(fault(None), None);
+    assert_eq!(fault(Some(early)).as_deref(), Some(early.as_str()));
+}
+
+/// "The application is not told" of a shutdown, in `driver.md`.
+#[test]
+fn a_shutdown_is_not_told_to_the_application() {
+    let mut scene = scene(GET);
+    let id = scene.starts();
+    assert!(scene.conn.exchange(id).receive().is_ready_part());
+    scene.conn.handle_shutdown();
+    scene.conn.handle_shutdown(); // "to say it again does no harm"
+    assert!(scene.conn.exchange(id).receive().is_pending());
+    assert_eq!(scene.conn.exchange(id).ready(), std::task::Poll::Ready(Ok(())));
+    assert_eq!(scene.conn.exchange(id).outcome(), None);
+    scene.runs();
+    assert_eq!((scene.reason(), scene.status()), ("ShutdownTimeout".into(), "500".into()));
+}
+
+/// "A switch of protocols", in `driver.md`.
+#[test]
+fn a_switch_is_as_the_page_says() {
+    const SWITCH: SendEvent<'_> =
+        SendEvent::ResponseStart { status: 101, headers: &[(b"upgrade", b"x")], trailers: false };
+    for refused in [
+        "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: y\r\n\r\n",
+        "PUT / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\ncontent-length: 1\r\n\r\na",
+        "GET / HTTP/1.0\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+    ] {
+        let mut scene = scene(refused.as_bytes());
+        let id = scene.starts();
+        assert!(matches!(scene.conn.exchange(id).send(SWITCH), Err(SendError::Misuse(_))), "{refused}");
+        scene.sends(id, START);
+    }
+    let config = Config::builder().default_header("server", "s").build().unwrap();
+    let mut scene =
+        Scene::new(config).reads(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: y, x\r\n\r\nab");
+    scene.conn.set_date(Date::from_unix(0));
+    let id = scene.starts();
+    scene.conn.handle_eof();
+    scene.sends(id, SWITCH);
+    assert_eq!(scene.conn.exchange(id).outcome(), Some(Outcome::Switched));
+    assert_eq!(scene.conn.exchange(id).receive(), std::task::Poll::Ready(ReceiveEvent::Disconnect));
+    assert_eq!(scene.conn.next_action(scene.now), Action::Disconnect(id));
+    let wrote: Vec<u8> = scene.conn.outgoing().flatten().copied().collect();
+    let wrote = String::from_utf8(wrote).unwrap();
+    for added in ["connection: upgrade\r\n", "server: s\r\n", "date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"] {
+        assert!(wrote.contains(added), "{wrote}");
+    }
+    scene.conn.handle_written(wrote.len());
+    let Action::Switch { protocol, leftover } = scene.conn.next_action(scene.now) else { panic!("it is written") };
+    assert_eq!((&*protocol, &*leftover), (&b"x"[..], &b"ab"[..]));
+    let nothing = Action::Wait(Wait::default());
+    assert_eq!(scene.conn.next_action(scene.now + Duration::from_secs(3600)), nothing, "no deadline runs");
 }
 
 /// Words that belong together: `Limits::max_fields`, `handle_read`.
