@@ -17,7 +17,8 @@ const LONGEST: usize = 600;
 fn main() -> io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let into = env::args_os().nth(1).map_or_else(|| root.join("corpus"), PathBuf::from);
-    let mut paths: Vec<PathBuf> = fs::read_dir(root.join("../tests/corpus"))?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    let files = fs::read_dir(root.join("../tests/corpus"))?;
+    let mut paths = files.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "md") && !path.ends_with("README.md"));
     paths.sort();
     let mut count = 0;

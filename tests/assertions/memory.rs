@@ -134,10 +134,9 @@ pub(crate) fn check(data: &[u8]) {
             stream.extend_from_slice(piece);
         }
     }
-    // Where the connection is slow to read, less is enough.
-    if read_size == 1 {
-        stream.truncate(4000);
-    }
+    // Where it is read slowly, or where less goes beyond all limits, less is enough.
+    let most_reads = if setup.read_buffer_bytes > 1024 { 400 } else { 40 };
+    stream.truncate(most_reads * read_size.clamp(5, 100));
 
     let bound = setup.config.memory_bound().cast_signed();
     let mut watch = Watch {

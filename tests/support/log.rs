@@ -72,6 +72,10 @@ impl Log {
         &self.received
     }
 
+    pub fn into_output(self) -> Output {
+        self.output
+    }
+
     pub fn render(&self) -> String {
         let mut text = String::new();
         section(&mut text, "driver", self.driver.iter().map(|(at, line)| (*at, line.clone())));

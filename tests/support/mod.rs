@@ -11,6 +11,7 @@ pub mod cut;
 pub mod diff;
 pub mod log;
 pub mod output;
+pub mod print;
 pub mod setup;
 pub mod text;
 pub mod wire;

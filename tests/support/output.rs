@@ -34,6 +34,15 @@ impl Output {
             self.units.push((now, Unit::Part { token, length }));
         }
     }
+
+    /// With so many `P` for each part.
+    pub fn all_bytes(&self) -> Vec<u8> {
+        let bytes = |&(_, unit): &(Instant, Unit)| match unit {
+            Unit::Byte(byte) => vec![byte],
+            Unit::Part { length, .. } => vec![b'P'; usize::try_from(length).unwrap_or(usize::MAX)],
+        };
+        self.units.iter().flat_map(bytes).collect()
+    }
 }
 
 /// A response in the middle of being decoded.

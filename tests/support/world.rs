@@ -12,6 +12,7 @@ use super::app::{self, App, Moment, Moved};
 use super::corpus::Case;
 use super::cut::{Ask, Cut, Feed, Write};
 use super::log::Log;
+use super::output::Output;
 use super::text::{escape, quote, show_duration};
 use super::wire::Step;
 
@@ -20,6 +21,20 @@ pub struct Run {
     pub log: String,
     /// What each exchange was given of its body.
     pub received: BTreeMap<u64, Vec<u8>>,
+    /// The requests that were started.
+    pub requests: Vec<Request>,
+    pub output: Output,
+    pub end: End,
+}
+
+/// How a connection has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Open,
+    Closed,
+    /// Or the peer is gone.
+    Reset,
+    Switched,
 }
 
 /// Plays a case, its input cut in one way. An error is a law that was broken.
@@ -60,6 +75,9 @@ struct World<'a> {
     log: Log,
     apps: Vec<App>,
     ids: Vec<ExchangeId>,
+    requests: Vec<Request>,
+    /// The transport is gone.
+    is_lost: bool,
     /// How many of them were told to be over.
     disconnected: usize,
     fault: Option<ProtocolError>,
@@ -90,6 +108,8 @@ impl<'a> World<'a> {
             log: Log::default(),
             apps: Vec::new(),
             ids: Vec::new(),
+            requests: Vec::new(),
+            is_lost: false,
             disconnected: 0,
             fault: None,
             wait: Wait::default(),
@@ -113,6 +133,7 @@ impl<'a> World<'a> {
             Step::Disconnect => {
                 self.arriving.clear();
                 self.eof = Eof::Told;
+                self.is_lost = true;
                 self.conn.handle_disconnect();
                 if !matches!(self.life, Life::Switched { .. }) && self.conn.outgoing().next().is_some() {
                     return Err("something is to be written though the transport is gone".to_owned());
@@ -255,6 +276,7 @@ impl<'a> World<'a> {
         };
         self.apps.extend(App::tasks(id, request, &script));
         self.ids.push(id);
+        self.requests.push(request.clone());
         Ok(())
     }
 
@@ -493,7 +515,19 @@ impl<'a> World<'a> {
             }
             Life::Closed { .. } => self.check_dead()?,
         }
-        Ok(Run { log: self.log.render(), received: self.log.received().clone() })
+        let end = match self.life {
+            Life::Switched { .. } => End::Switched,
+            Life::Running if !self.is_lost => End::Open,
+            Life::Closed { reset: false } if !self.is_lost => End::Closed,
+            Life::Running | Life::Closed { .. } => End::Reset,
+        };
+        Ok(Run {
+            log: self.log.render(),
+            received: self.log.received().clone(),
+            requests: self.requests,
+            output: self.log.into_output(),
+            end,
+        })
     }
 
     /// After the end all inputs are taken and change nothing.

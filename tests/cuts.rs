@@ -1,0 +1,615 @@
+//! However a stream is cut into reads, the same comes of it (assurance, P1 and E3): each of the inputs at every one and at
+//! every two places, and short ones behind a fixed beginning in all 2ⁿ⁻¹ ways. And what it costs does not depend on the cuts
+//! either (P13): by the connection's own count of the bytes that it has looked at.
+//!
+//! Compared are the requests, their bodies with adjacent parts put together, trailers, outcomes, faults, all actions in
+//! their order, the responses as the validator reads them, what is left over for another protocol, and which deadline runs.
+//!
+//! `cargo test` cuts long inputs at a part of the pairs of places, and at most 11 bytes in all ways;
+//! `SANSGI_EXHAUST=full cargo test --release --test cuts` at every pair, and 16 bytes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail"
+)]
+
+mod oracles;
+
+use std::sync::Arc;
+use std::task::Poll;
+
+use oracles::grammar::Field;
+use oracles::subject;
+use oracles::validator::{self, Asked, End};
+use sansgi::{
+    Action, CloseReason, Config, Connection, ExchangeId, Instant, Limits, Outcome, ProtocolError, ReceiveEvent,
+    SendEvent,
+};
+
+const NOW: Instant = Instant::ZERO;
+
+fn is_full() -> bool {
+    std::env::var_os("SANSGI_EXHAUST").is_some_and(|value| value == "full")
+}
+
+/// None of them decides by the number or the size of the parts that it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Application {
+    /// Receives all, then sends it back.
+    Receiving,
+    /// Sends back part by part.
+    Echo,
+    /// Answers at once, then receives until it is disconnected.
+    Early,
+    /// Receives all, and answers only when nothing more comes.
+    Late,
+    /// Switches where it may.
+    Switching,
+}
+
+const APPLICATIONS: [Application; 5] =
+    [Application::Receiving, Application::Echo, Application::Early, Application::Late, Application::Switching];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Entry {
+    Start(Box<oracles::recogniser::Request>),
+    Body(Vec<u8>),
+    /// With the trailers.
+    BodyEnd(Vec<Field>),
+    Gone(Option<Outcome>),
+    Disconnect(Outcome),
+    Shutdown,
+    Switch(Vec<u8>),
+    Close(bool),
+}
+
+/// What came of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    log: Vec<Entry>,
+    leftover: Vec<u8>,
+    fault: Option<ProtocolError>,
+    reason: Option<CloseReason>,
+    /// What the driver waits for in the end, with the deadline.
+    wait: Option<sansgi::Wait>,
+}
+
+/// A connection, its driver and its application.
+#[derive(Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts of one exchange")]
+struct Run {
+    conn: Connection,
+    application: Application,
+    exchange: Option<ExchangeId>,
+    /// The request asks for a tunnel: a 200 is the whole response.
+    asks_for_tunnel: bool,
+    is_answered: bool,
+    /// Of the current exchange.
+    body: Vec<u8>,
+    body_has_ended: bool,
+    is_gone: bool,
+    seen: Seen,
+    asked: Vec<Asked>,
+    output: Vec<u8>,
+    end: End,
+}
+
+impl Run {
+    fn new(config: &Arc<Config>, application: Application) -> Self {
+        let seen = Seen { log: Vec::new(), leftover: Vec::new(), fault: None, reason: None, wait: None };
+        let mut run = Self {
+            conn: Connection::new(Arc::clone(config)),
+            application,
+            exchange: None,
+            asks_for_tunnel: false,
+            is_answered: false,
+            body: Vec::new(),
+            body_has_ended: false,
+            is_gone: false,
+            seen,
+            asked: Vec::new(),
+            output: Vec::new(),
+            end: End::Open,
+        };
+        run.settle();
+        run
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        if self.end == End::Switched {
+            // The driver's own by now.
+            self.seen.leftover.extend_from_slice(bytes);
+            return;
+        }
+        self.conn.handle_bytes(bytes);
+        self.settle();
+    }
+
+    /// Nothing more comes, and the peer says so or not.
+    fn finish(&mut self, closes: bool) {
+        if closes {
+            self.conn.handle_eof();
+            self.settle();
+        }
+        while self.application == Application::Late && self.exchange.is_some() && !self.is_answered {
+            let has_ended = self.body_has_ended;
+            if has_ended {
+                self.answer_with_the_body();
+            } else {
+                // It gives up: its connection is closed, or its client waits for ever.
+                let id = self.exchange.unwrap();
+                self.conn.exchange(id).end();
+                self.is_answered = true;
+            }
+            self.settle();
+        }
+        self.seen.fault = self.conn.fault();
+        self.seen.reason = self.conn.close_reason();
+    }
+
+    fn settle(&mut self) {
+        loop {
+            match self.conn.next_action(NOW) {
+                Action::Start(id, request) => {
+                    assert!(self.exchange.is_none(), "two at once");
+                    self.exchange = Some(id);
+                    self.asks_for_tunnel = request.method() == "CONNECT";
+                    self.is_answered = false;
+                    self.is_gone = false;
+                    self.body_has_ended = false;
+                    self.body.clear();
+                    let translated = subject::translate(&request);
+                    self.asked.push(Asked {
+                        expects_continue: request.headers().get("expect").is_some(),
+                        takes_trailers: request.headers().get("te").is_some(),
+                        ..subject::asked(&translated)
+                    });
+                    self.seen.log.push(Entry::Start(Box::new(translated)));
+                    self.begin(&request);
+                }
+                Action::Disconnect(id) => {
+                    // Which of the two is asked first is not the connection's business.
+                    while self.apply() {}
+                    assert!(self.is_gone, "P8: over, and its application waits");
+                    assert_eq!(self.exchange.take(), Some(id));
+                    let outcome = self.conn.exchange(id).outcome().unwrap();
+                    self.seen.log.push(Entry::Disconnect(outcome));
+                }
+                Action::Shutdown => self.seen.log.push(Entry::Shutdown),
+                Action::Switch { protocol, leftover } => {
+                    self.seen.log.push(Entry::Switch(protocol.to_vec()));
+                    self.seen.leftover.extend_from_slice(&leftover);
+                    self.end = End::Switched;
+                }
+                Action::Close { reset } => {
+                    if self.end == End::Open {
+                        self.seen.log.push(Entry::Close(reset));
+                        self.end = if reset { End::Reset } else { End::Closed };
+                    }
+                    self.seen.wait = None;
+                    return;
+                }
+                Action::Wait(_) => {
+                    if self.apply() {
+                        continue;
+                    }
+                    // A `receive` that waits is demand: "after any call … the driver asks again before it sleeps".
+                    let Action::Wait(wait) = self.conn.next_action(NOW) else { panic!("told behind a Wait") };
+                    if !wait.write {
+                        self.seen.wait = Some(wait);
+                        return;
+                    }
+                    let bytes: Vec<u8> = self.conn.outgoing().flatten().copied().collect();
+                    self.conn.handle_written(bytes.len());
+                    self.output.extend_from_slice(&bytes);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// What it does at once.
+    fn begin(&mut self, request: &sansgi::Request) {
+        const UPGRADE: &[(&[u8], &[u8])] = &[(b"upgrade", b"w")];
+        let id = self.exchange.unwrap();
+        let mut exchange = self.conn.exchange(id);
+        let plain = SendEvent::ResponseStart { status: 200, headers: &[], trailers: false };
+        match self.application {
+            Application::Early | Application::Echo if self.asks_for_tunnel => {
+                exchange.send(plain).unwrap();
+                self.is_answered = true;
+            }
+            Application::Early => {
+                exchange.send(plain).unwrap();
+                exchange.send(SendEvent::ResponseBody { body: "early".into(), more_body: false }).unwrap();
+                self.is_answered = true;
+            }
+            Application::Echo => {
+                exchange.send(plain).unwrap();
+                exchange.send(SendEvent::ResponseBody { body: "".into(), more_body: true }).unwrap();
+            }
+            Application::Switching if request.upgrades().next().is_some() => {
+                exchange.send(SendEvent::ResponseStart { status: 101, headers: UPGRADE, trailers: false }).unwrap();
+                self.is_answered = true;
+            }
+            Application::Switching if self.asks_for_tunnel => {
+                exchange.send(plain).unwrap();
+                self.is_answered = true;
+            }
+            Application::Receiving | Application::Late | Application::Switching => {}
+        }
+    }
+
+    /// Whether it could do something.
+    fn apply(&mut self) -> bool {
+        let Some(id) = self.exchange else { return false };
+        if self.is_gone {
+            return false;
+        }
+        match self.conn.exchange(id).receive() {
+            Poll::Pending => false,
+            Poll::Ready(ReceiveEvent::Disconnect) => {
+                self.is_gone = true;
+                self.seen.log.push(Entry::Gone(self.conn.exchange(id).outcome()));
+                // A client that only closed its half is still answered.
+                if self.application != Application::Late && !self.is_answered {
+                    self.conn.exchange(id).end();
+                    self.is_answered = true;
+                }
+                true
+            }
+            Poll::Ready(ReceiveEvent::Request { body, more_body }) => {
+                if let Some(Entry::Body(before)) = self.seen.log.last_mut() {
+                    before.extend_from_slice(&body);
+                } else if !body.is_empty() {
+                    self.seen.log.push(Entry::Body(body.to_vec()));
+                }
+                self.body.extend_from_slice(&body);
+                if self.application == Application::Echo {
+                    self.conn.exchange(id).send(SendEvent::ResponseBody { body, more_body }).unwrap();
+                    self.is_answered |= !more_body;
+                }
+                if !more_body {
+                    self.body_has_ended = true;
+                    let trailers = self.conn.exchange(id).trailers().map(subject::fields);
+                    self.seen.log.push(Entry::BodyEnd(trailers.unwrap_or_default()));
+                    if matches!(self.application, Application::Receiving | Application::Switching) && !self.is_answered
+                    {
+                        self.answer_with_the_body();
+                    }
+                }
+                true
+            }
+        }
+    }
+
+    fn answer_with_the_body(&mut self) {
+        let id = self.exchange.unwrap();
+        let body = std::mem::take(&mut self.body);
+        let length = body.len().to_string();
+        let headers: &[(&[u8], &[u8])] = &[(b"content-length", length.as_bytes())];
+        let mut exchange = self.conn.exchange(id);
+        self.is_answered = true;
+        // Refused where the client is gone.
+        let start = exchange.send(SendEvent::ResponseStart { status: 200, headers, trailers: false });
+        if start.is_ok() && !self.asks_for_tunnel {
+            exchange.send(SendEvent::ResponseBody { body: body.into(), more_body: false }).unwrap();
+        }
+        exchange.end();
+    }
+
+    /// What is different, if anything is.
+    fn difference(&self, whole: &Self) -> Option<String> {
+        if self.seen != whole.seen {
+            return Some(format!("{:?}\nnot {:?}", self.seen, whole.seen));
+        }
+        if (&self.output, self.end) == (&whole.output, whole.end) {
+            return None;
+        }
+        let (is, said) = (self.decode(), whole.decode());
+        (is != said).then(|| format!("{is:?}\nnot {said:?}"))
+    }
+
+    fn decode(&self) -> Result<validator::Output, validator::Fault> {
+        validator::validate(&self.asked, &self.output, self.end)
+    }
+}
+
+fn usual() -> Arc<Config> {
+    Arc::new(Config::builder().connect(true).build().unwrap())
+}
+
+/// Limits within the reach of 300 bytes.
+fn narrow() -> Arc<Config> {
+    let limits = Limits::default()
+        .max_head_bytes(100)
+        .max_target_bytes(12)
+        .max_method_bytes(8)
+        .max_fields(4)
+        .max_chunk_line_bytes(8)
+        .max_chunk_extension_bytes(6)
+        .max_trailer_bytes(20)
+        .max_body_bytes(Some(16))
+        .drain_budget_bytes(5)
+        .max_requests(Some(3));
+    Arc::new(Config::builder().limits(limits).connect(true).build().unwrap())
+}
+
+macro_rules! post {
+    ($fields:literal) => {
+        concat!("POST / HTTP/1.1\r\nhost: a\r\n", $fields, "\r\n")
+    };
+}
+
+macro_rules! get {
+    () => {
+        "GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+    };
+}
+
+const INPUTS: [&str; 34] = [
+    concat!(get!(), get!(), "\r\n", get!()),
+    concat!(
+        "HEAD /a?b HTTP/1.1\r\nHost: a\r\nX-A:  b \r\nx-a: c\r\n\r\n",
+        "DELETE /%20 HTTP/1.1\r\nhost: b:80\r\n\r\n"
+    ),
+    concat!("GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", get!()),
+    concat!(post!("content-length: 5\r\n"), "hello", get!()),
+    concat!(post!("content-length: 12\r\n"), "hello, world", "\r\n", post!("content-length: 1\r\n"), "x", get!()),
+    concat!(post!("transfer-encoding: chunked\r\n"), "5\r\nhello\r\n", "1\r\n,\r\n", "0\r\n\r\n", get!()),
+    concat!(
+        post!("te: trailers\r\ntransfer-encoding: Chunked\r\n"),
+        "3;a=b;c=\"d\\\"e\"\r\nabc\r\n",
+        "000\r\nX-Sum: 7\r\ny: z\r\n\r\n",
+        get!()
+    ),
+    concat!(post!("expect: 100-continue\r\ncontent-length: 3\r\n"), "abc", get!()),
+    concat!(post!("expect: 100-continue\r\ntransfer-encoding: chunked\r\n"), "2\r\nab\r\n0\r\n\r\n", get!()),
+    concat!(post!("content-length: 0\r\n"), get!()),
+    concat!(
+        "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: w\r\n\r\n",
+        "\u{1}\u{2} frames, not a request\r\n\r\n"
+    ),
+    concat!("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: w\r\n\r\n", get!()),
+    concat!("CONNECT a:80 HTTP/1.1\r\nhost: a\r\n\r\n", "tunnel", get!()),
+    concat!(post!("connection: close\r\ncontent-length: 3\r\n"), "abc", get!()),
+    concat!("GET http://b/c?d HTTP/1.1\r\nhost: a\r\n\r\n", "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n"),
+    // Torn.
+    concat!(get!(), "GET / HTTP/1.1\r\nhost: a\r\nx: "),
+    concat!(post!("content-length: 9\r\n"), "hello"),
+    concat!(post!("transfer-encoding: chunked\r\n"), "5\r\nhello\r\n0\r\nx: y\r\n"),
+    concat!(get!(), post!("transfer-encoding: chunked\r\n"), "5\r\nhel"),
+    // Faults.
+    concat!(get!(), "GET / HTTP/1.1\nhost: a\r\n\r\n", get!()),
+    concat!(get!(), "\r\n\r\n", get!()),
+    "GET / HTTP/1.1\r\nhost: a\r\nx : y\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n",
+    "GET / HTTP/1.1\r\nhost: a\r\nx: y\n z\r\n\r\n",
+    "\u{16}\u{3}\u{1}\u{2}abc",
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "GET /\u{e9} HTTP/1.1\r\nhost: a\r\n\r\n",
+    concat!(post!("content-length: 3\r\ntransfer-encoding: chunked\r\n"), "0\r\n\r\n"),
+    concat!(post!("expect: a miracle\r\ncontent-length: 3\r\n"), "abc"),
+    concat!(post!("transfer-encoding: chunked\r\n"), "5\r\nhello\r\n", "g\r\n", get!()),
+    concat!(post!("transfer-encoding: chunked\r\n"), "5\r\nhelloX\r\n", "0\r\n\r\n", get!()),
+    concat!(post!("transfer-encoding: chunked\r\n"), "2;a\nb\r\nhi\r\n", "0\r\n\r\n"),
+    concat!(post!("transfer-encoding: chunked\r\n"), "2\r\nhi\r\n", "0\r\nx: y\r\ncontent-length: 3\r\n\r\n", get!()),
+    concat!(post!("transfer-encoding: chunked\r\n"), "2\r\nhi\r\n", "0\r\nx: y\nz: a\r\n\r\n", get!()),
+    concat!(post!("transfer-encoding: chunked\r\n"), "2\r\nhi\r\n", "ffffffffffffffff\r\n", "x"),
+];
+
+/// For [`narrow`].
+const NARROW_INPUTS: [&str; 14] = [
+    concat!(get!(), get!(), get!(), get!()),
+    "VERYLONGMETHOD / HTTP/1.1\r\nhost: a\r\n\r\n",
+    "GET /0123456789abcdef HTTP/1.1\r\nhost: a\r\n\r\n",
+    "GET / HTTP/1.1\r\nhost: a\r\n1: b\r\n2: b\r\n3: b\r\n4: b\r\n\r\n",
+    "GET / HTTP/1.1\r\nhost: a\r\nx: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n\r\n",
+    concat!(post!("content-length: 17\r\n"), "01234567890123456"),
+    concat!(post!("content-length: 6\r\n"), "012345", get!()),
+    concat!(post!("content-length: 5\r\n"), "01234", get!()),
+    concat!(post!("transfer-encoding: chunked\r\n"), "5\r\n01234\r\n", "0\r\n\r\n", get!()),
+    concat!(post!("transfer-encoding: chunked\r\n"), "5\r\n01234\r\n", "1\r\nx\r\n", "0\r\n\r\n", get!()),
+    concat!(post!("transfer-encoding: chunked\r\n"), "9\r\n012345678\r\n", "8\r\n01234567\r\n", "0\r\n\r\n"),
+    concat!(post!("transfer-encoding: chunked\r\n"), "1;a=bcdefg\r\nx\r\n", "0\r\n\r\n"),
+    concat!(post!("transfer-encoding: chunked\r\n"), "1;abc\r\nx\r\n", "1;abc\r\nx\r\n", "1;abc\r\nx\r\n", "0\r\n\r\n"),
+    concat!(post!("transfer-encoding: chunked\r\n"), "1\r\nx\r\n", "0\r\nx: y\r\na: 0123456789\r\n\r\n"),
+];
+
+/// A beginning that is fed whole, and what is fed in all ways.
+const TAILS: [(&str, &str); 15] = [
+    ("", "GET / HTTP/1.1\r\n"),
+    ("GET / HTTP/1.1", "\r\nhost: a\r\n\r\nGE"),
+    ("GET / HTTP/1.1\r\nhost: a\r", "\n\r\n\r\nGET / HTTP"),
+    ("GET / HTTP/1.1\r\nhost: a\r\n", "\r\n\r\n\r\nGET / HTT"),
+    ("GET / HTTP/1.1\r\nhost: a\r\nx:", " \ty \t\r\nz:\n\r\n\r\n"),
+    (post!("content-length: 4\r\n"), "abcd\r\nGET / HTTP"),
+    (post!("expect: 100-continue\r\ncontent-length: 4\r\n"), "abcd\r\nGET / HTTP"),
+    (post!("transfer-encoding: chunked\r\n"), "2\r\nab\r\n0\r\n\r\nG"),
+    (post!("transfer-encoding: chunked\r\n"), "1;a=\"\\\"\"\r\nx\r\n"),
+    (post!("transfer-encoding: chunked\r\n"), "1\r\nx\r\n1\r\ny\rz\n"),
+    (post!("transfer-encoding: chunked\r\n"), "01 ; a\t=b\r\nx\r\n0"),
+    (concat!(post!("transfer-encoding: chunked\r\n"), "2\r\nab\r\n0"), "\r\nx: y\r\nz:\r\n\r\n"),
+    (concat!(post!("transfer-encoding: chunked\r\n"), "0\r\n"), "a: b\r\nte\n\r\n\r\n\r"),
+    ("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: w\r\n\r", "\nGET / HTTP/1.1\r"),
+    (concat!(post!("content-length: 3\r\n"), "ab"), "c\r\n\r\nGET / HTTP"),
+];
+
+struct Cuts<'a> {
+    config: Arc<Config>,
+    input: &'a [u8],
+    application: Application,
+    closes: bool,
+    whole: Run,
+    count: usize,
+}
+
+impl<'a> Cuts<'a> {
+    fn new(config: &Arc<Config>, input: &'a [u8], application: Application, closes: bool) -> Self {
+        let config = Arc::clone(config);
+        let mut whole = Run::new(&config, application);
+        whole.feed(input);
+        whole.finish(closes);
+        // P7, of the whole; the others say the same.
+        let written = whole.output.escape_ascii().to_string();
+        let verdict = whole.decode();
+        assert!(verdict.is_ok(), "{verdict:?} in {written:?} for {:?}", input.escape_ascii().to_string());
+        Self { config, input, application, closes, whole, count: 0 }
+    }
+
+    fn judge(&mut self, mut run: Run, from: usize, cuts: &[usize]) {
+        run.feed(&self.input[from..]);
+        run.finish(self.closes);
+        self.count += 1;
+        if let Some(difference) = run.difference(&self.whole) {
+            let input = self.input.escape_ascii();
+            let how = if self.closes { ", then closed" } else { "" };
+            panic!("\"{input}\" cut at {cuts:?}{how}, {:?}:\n{difference}", self.application);
+        }
+    }
+
+    /// At every place, and at every second place in steps of `step` behind it.
+    fn at_one_and_two(&mut self, step: usize) {
+        for first in 1..self.input.len() {
+            let mut begun = Run::new(&self.config, self.application);
+            begun.feed(&self.input[..first]);
+            self.judge(begun.clone(), first, &[first]);
+            for second in (first + 1..self.input.len()).step_by(step) {
+                let mut run = begun.clone();
+                run.feed(&self.input[first..second]);
+                self.judge(run, second, &[first, second]);
+            }
+        }
+    }
+
+    fn in_single_bytes(&mut self) {
+        let mut run = Run::new(&self.config, self.application);
+        for byte in self.input {
+            run.feed(std::slice::from_ref(byte));
+        }
+        self.judge(run, self.input.len(), &[]);
+    }
+
+    /// Of what is behind `from`.
+    fn in_all_ways(&mut self, from: usize) {
+        let mut run = Run::new(&self.config, self.application);
+        run.feed(&self.input[..from]);
+        self.in_all_ways_behind(&run, &mut vec![from]);
+    }
+
+    fn in_all_ways_behind(&mut self, run: &Run, cuts: &mut Vec<usize>) {
+        let from = cuts[cuts.len() - 1];
+        self.judge(run.clone(), from, cuts);
+        for next in from + 1..self.input.len() {
+            let mut run = run.clone();
+            run.feed(&self.input[from..next]);
+            cuts.push(next);
+            self.in_all_ways_behind(&run, cuts);
+            cuts.pop();
+        }
+    }
+}
+
+fn cut_all(config: &Arc<Config>, inputs: &[&str]) -> usize {
+    let mut count = 0;
+    for input in inputs {
+        assert!(input.len() <= 300);
+        // Coprime with all that repeats in the inputs.
+        let step = if is_full() || input.len() < 40 { 1 } else { 23 };
+        for application in APPLICATIONS {
+            for closes in [false, true] {
+                let mut cuts = Cuts::new(config, input.as_bytes(), application, closes);
+                cuts.in_single_bytes();
+                cuts.at_one_and_two(step);
+                count += cuts.count;
+            }
+        }
+    }
+    count
+}
+
+#[test]
+fn one_and_two_cuts_change_nothing() {
+    println!("{} streams", cut_all(&usual(), &INPUTS));
+}
+
+#[test]
+fn one_and_two_cuts_change_nothing_at_limits() {
+    println!("{} streams", cut_all(&narrow(), &NARROW_INPUTS));
+}
+
+#[test]
+fn all_partitions_of_a_tail_change_nothing() {
+    let most = if is_full() { 16 } else { 11 };
+    let mut count = 0;
+    for (beginning, tail) in TAILS {
+        assert!(tail.len() <= 16, "{tail:?}");
+        let input = [beginning.as_bytes(), &tail.as_bytes()[..tail.len().min(most)]].concat();
+        for application in APPLICATIONS {
+            for closes in [false, true] {
+                let mut cuts = Cuts::new(&usual(), &input, application, closes);
+                cuts.in_all_ways(beginning.len());
+                count += cuts.count;
+            }
+        }
+    }
+    println!("{count} streams");
+}
+
+/// As large as the limits allow, or longer than any buffer: where work that is done again at each read would show.
+fn long_inputs() -> Vec<(&'static str, Vec<u8>)> {
+    let chunked = post!("transfer-encoding: chunked\r\n").as_bytes();
+    let fields = format!("cookie: {}\r\n", "0123456789".repeat(30)).repeat(98);
+    let head = [b"GET / HTTP/1.1\r\nhost: a\r\n", fields.as_bytes(), b"\r\n"].concat();
+    let line = [&b"GET / HTTP/1.1\r\nhost: a\r\nx: "[..], &b"v".repeat(32_000), b"\r\n\r\n"].concat();
+    let target = [b"GET /", &[b'a'; 8_000][..], b" HTTP/1.1\r\nhost: a\r\n\r\n"].concat();
+    let length = [post!("content-length: 30000\r\n").as_bytes(), &b"x".repeat(30_000)].concat();
+    let small_chunks = [chunked, &b"1\r\nx\r\n".repeat(5_000), b"0\r\n\r\n"].concat();
+    let extension = format!("1;a=\"{}\"\r\nx\r\n", "b".repeat(240)).repeat(60);
+    let extensions = [chunked, extension.as_bytes(), b"0\r\n\r\n"].concat();
+    let trailer = format!("x: {}\r\n", "y".repeat(70)).repeat(98);
+    let trailers = [chunked, b"0\r\n", trailer.as_bytes(), b"\r\n"].concat();
+    vec![
+        ("a head of many fields", head),
+        ("a head of one long field", line),
+        ("a long target", target),
+        ("a body by length", length),
+        ("small chunks", small_chunks),
+        ("long extensions", extensions),
+        ("trailers", trailers),
+        ("pipelined requests", get!().repeat(1_000).into_bytes()),
+        ("a torn head", [&b"GET / HTTP/1.1\r\nhost: a\r\nx: "[..], &b"v".repeat(30_000)].concat()),
+    ]
+}
+
+/// P13: "bytes examined ≤ 4·len(b) + 64·events + constant, whatever the cuts".
+#[test]
+fn work_is_linear_whatever_the_cuts() {
+    for (what, input) in long_inputs() {
+        let length = u64::try_from(input.len()).unwrap();
+        // Content is handed on as it is.
+        let least = if what == "a body by length" { 50 } else { length / 2 };
+        let mut most = 0;
+        for size in [1, 2, 7, 100, 1_000, usize::MAX] {
+            for application in APPLICATIONS {
+                let mut run = Run::new(&usual(), application);
+                let mut events = 0;
+                for piece in input.chunks(size) {
+                    run.feed(piece);
+                    events += 1;
+                }
+                run.finish(true);
+                let examined = run.conn.bytes_examined();
+                assert!(
+                    examined <= 4 * length + 64 * events + 512,
+                    "{what}, {length} bytes in {events} reads, {application:?}: {examined} bytes examined"
+                );
+                assert!(examined >= least, "{what}, in reads of {size}, {application:?}: only {examined} were counted");
+                most = most.max(examined * 100 / length);
+            }
+        }
+        println!("{what}: at most {most} % of {length} bytes");
+    }
+}

@@ -1,0 +1,591 @@
+//! What a connection holds while its peer is hostile (assurance, P3): never more than `Config::memory_bound`, if the driver
+//! reads only while it is told to, and at most the read buffer at a time.
+//!
+//! An allocator counts the bytes that this thread has allocated and not given back, a block that is being replaced beside
+//! the one that replaces it; so what a test's driver allocates itself counts too, and it allocates nothing that lasts.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use sansgi::{Action, Config, Connection, ExchangeId, Instant, Limits, ReceiveEvent, SendEvent, Wait};
+
+struct Counting;
+
+thread_local! {
+    static LIVE: Cell<usize> = const { Cell::new(0) };
+    static PEAK: Cell<usize> = const { Cell::new(0) };
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: all is handed to the system's allocator as it came; counting neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        discount(layout.size());
+        // SAFETY: the caller's.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // It may have to move: then both are there.
+        count(size);
+        discount(layout.size());
+        // SAFETY: the caller's.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
+
+fn count(size: usize) {
+    LIVE.with(|live| {
+        live.set(live.get() + size);
+        PEAK.with(|peak| peak.set(peak.get().max(live.get())));
+    });
+}
+
+fn discount(size: usize) {
+    // A block that another thread has allocated may end here.
+    LIVE.with(|live| live.set(live.get().saturating_sub(size)));
+}
+
+fn live() -> usize {
+    LIVE.with(Cell::get)
+}
+
+/// More than it was `before`, at most, since this was last asked.
+fn take_peak(before: usize) -> usize {
+    PEAK.with(|peak| peak.replace(live())).saturating_sub(before)
+}
+
+/// So often in a release build; a tenth of it else.
+const fn times(count: usize) -> usize {
+    if cfg!(debug_assertions) { count / 10 } else { count }
+}
+
+/// What a peer sends, without end or not: a part that comes once, then one that is repeated.
+#[derive(Clone, Copy)]
+struct Input<'a> {
+    first: &'a [u8],
+    repeated: &'a [u8],
+    repetitions: usize,
+    /// Of one read; 0: as much as there is room for.
+    read: usize,
+    at: usize,
+}
+
+impl<'a> Input<'a> {
+    const fn new(first: &'a [u8], repeated: &'a [u8], repetitions: usize) -> Self {
+        Self { first, repeated, repetitions, read: 0, at: 0 }
+    }
+
+    const fn in_reads_of(self, read: usize) -> Self {
+        Self { read, ..self }
+    }
+
+    /// The next read.
+    fn fill(&mut self, buffer: &mut [u8]) -> usize {
+        let most = if self.read == 0 { buffer.len() } else { self.read.min(buffer.len()) };
+        let mut filled = 0;
+        while filled < most {
+            let Some(here) = self.here() else { break };
+            let count = here.len().min(most - filled);
+            buffer[filled..filled + count].copy_from_slice(&here[..count]);
+            self.at += count;
+            filled += count;
+        }
+        filled
+    }
+
+    fn here(&self) -> Option<&'a [u8]> {
+        let Some(behind) = self.at.checked_sub(self.first.len()) else { return Some(&self.first[self.at..]) };
+        if self.repeated.is_empty() || behind / self.repeated.len() >= self.repetitions {
+            return None;
+        }
+        Some(&self.repeated[behind % self.repeated.len()..])
+    }
+}
+
+/// What an application does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Application {
+    /// Nothing, ever.
+    Stuck,
+    /// Answers without a look at the body.
+    Early,
+    /// Receives all, then answers.
+    Receiving,
+    /// Sends back what it receives, as soon as there is room.
+    Echo,
+}
+
+/// How bytes go in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Copied,
+    /// By `read_buffer` and `handle_read`.
+    Lent,
+}
+
+/// What a peer does with what it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Peer {
+    Reads,
+    /// Nothing: what is written stays where it is.
+    Blocks,
+}
+
+const WAYS: [Way; 2] = [Way::Copied, Way::Lent];
+const APPLICATIONS: [Application; 4] =
+    [Application::Stuck, Application::Early, Application::Receiving, Application::Echo];
+
+struct Driver<'a> {
+    conn: Connection,
+    input: Input<'a>,
+    way: Way,
+    peer: Peer,
+    application: Application,
+    exchange: Option<ExchangeId>,
+    has_started: bool,
+}
+
+impl<'a> Driver<'a> {
+    fn new(config: &Arc<Config>, input: Input<'a>, way: Way, peer: Peer, application: Application) -> Self {
+        let conn = Connection::new(Arc::clone(config));
+        Self { conn, input, way, peer, application, exchange: None, has_started: false }
+    }
+
+    /// Until nothing moves any more.
+    fn run(&mut self, read_buffer: &mut [u8], mut after_each_step: impl FnMut()) {
+        loop {
+            let moved = self.step(read_buffer);
+            after_each_step();
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    fn step(&mut self, read_buffer: &mut [u8]) -> bool {
+        let wait = match self.conn.next_action(Instant::ZERO) {
+            Action::Start(id, _request) => {
+                self.exchange = Some(id);
+                self.has_started = false;
+                return true;
+            }
+            Action::Disconnect(_) => {
+                self.exchange = None;
+                return true;
+            }
+            Action::Shutdown => return true,
+            Action::Close { .. } => return false,
+            Action::Wait(wait) => wait,
+            other => panic!("{other:?}"),
+        };
+        if let Some(id) = self.exchange
+            && self.apply(id)
+        {
+            return true;
+        }
+        if wait.write && self.peer == Peer::Reads {
+            self.conn.handle_written(usize::MAX);
+            return true;
+        }
+        // "Ask for it when there is something to read, so that a connection that waits holds none."
+        wait.read && self.input.here().is_some() && self.read(read_buffer)
+    }
+
+    /// Whether the application has done something.
+    fn apply(&mut self, id: ExchangeId) -> bool {
+        let mut exchange = self.conn.exchange(id);
+        let head = SendEvent::ResponseStart { status: 200, headers: &[], trailers: false };
+        match self.application {
+            Application::Stuck => false,
+            Application::Early => {
+                exchange.send(head).unwrap();
+                exchange.send(SendEvent::ResponseBody { body: Bytes::new(), more_body: false }).unwrap();
+                true
+            }
+            Application::Receiving => match exchange.receive() {
+                Poll::Ready(ReceiveEvent::Request { more_body: false, .. }) => {
+                    exchange.send(head).unwrap();
+                    exchange.send(SendEvent::ResponseBody { body: Bytes::new(), more_body: false }).unwrap();
+                    true
+                }
+                Poll::Ready(ReceiveEvent::Request { .. }) => true,
+                Poll::Ready(ReceiveEvent::Disconnect) | Poll::Pending => false,
+            },
+            Application::Echo => {
+                if exchange.ready().is_pending() {
+                    return false;
+                }
+                let Poll::Ready(ReceiveEvent::Request { body, more_body }) = exchange.receive() else { return false };
+                if !self.has_started {
+                    self.has_started = true;
+                    exchange.send(head).unwrap();
+                }
+                exchange.send(SendEvent::ResponseBody { body, more_body }).unwrap();
+                true
+            }
+        }
+    }
+
+    fn read(&mut self, read_buffer: &mut [u8]) -> bool {
+        match self.way {
+            Way::Copied => {
+                let count = self.input.fill(read_buffer);
+                self.conn.handle_bytes(&read_buffer[..count]);
+            }
+            Way::Lent => {
+                let mut buffer = self.conn.read_buffer();
+                let room = buffer.capacity().min(read_buffer.len());
+                buffer.resize(room, 0);
+                let count = self.input.fill(&mut buffer);
+                buffer.truncate(count);
+                self.conn.handle_read(buffer);
+            }
+        }
+        true
+    }
+}
+
+fn configs() -> [(&'static str, Arc<Config>); 4] {
+    let build = |limits| Arc::new(Config::builder().limits(limits).build().unwrap());
+    let small = Limits::default()
+        .max_head_bytes(1024)
+        .max_target_bytes(512)
+        .max_fields(16)
+        .max_trailer_bytes(256)
+        .max_chunk_extension_bytes(64)
+        .drain_budget_bytes(128)
+        .read_buffer_bytes(128)
+        .high_water_bytes(256);
+    let reading = Limits::default().max_head_bytes(2048).max_trailer_bytes(512).read_buffer_bytes(256 * 1024);
+    let receiving = Limits::default().max_head_bytes(1 << 20).max_fields(10_000).read_buffer_bytes(512);
+    [
+        ("default", build(Limits::default())),
+        ("small", build(small)),
+        ("large reads", build(reading)),
+        ("large heads", build(receiving)),
+    ]
+}
+
+/// Of a config, which does not say.
+fn read_buffer_bytes(name: &str) -> usize {
+    match name {
+        "default" => 16 * 1024,
+        "small" => 128,
+        "large reads" => 256 * 1024,
+        "large heads" => 512,
+        _ => unreachable!("{name}"),
+    }
+}
+
+fn stays_within_the_bound(what: &str, input: Input<'_>) {
+    stay_within_the_bound(what, input, &APPLICATIONS);
+}
+
+/// No request comes to its application.
+fn stays_within_the_bound_unasked(what: &str, input: Input<'_>) {
+    stay_within_the_bound(what, input, &[Application::Stuck]);
+}
+
+fn stay_within_the_bound(what: &str, input: Input<'_>, applications: &[Application]) {
+    let mut most = 0;
+    for (name, config) in configs() {
+        let bound = config.memory_bound();
+        let mut read_buffer = vec![0; read_buffer_bytes(name)];
+        for way in WAYS {
+            for peer in [Peer::Reads, Peer::Blocks] {
+                for &application in applications {
+                    let before = live();
+                    take_peak(before);
+                    let mut driver = Driver::new(&config, input, way, peer, application);
+                    driver.run(&mut read_buffer, || {
+                        let held = take_peak(before);
+                        most = most.max(held * 100 / bound);
+                        assert!(
+                            held <= bound,
+                            "{what}, {name}, {way:?}, {peer:?}, {application:?}: {held} bytes, not {bound}"
+                        );
+                    });
+                }
+            }
+        }
+    }
+    println!("{what}: at most {most} % of the bound");
+}
+
+/// A head of so many bytes, with so many fields besides Host.
+fn head(method: &str, length: usize, fields: usize, last: &str) -> Vec<u8> {
+    let mut head = format!("{method} / HTTP/1.1\r\nhost: a\r\n{last}").into_bytes();
+    let room = length - head.len() - 2;
+    for index in 0..fields {
+        let line = room / fields + usize::from(index < room % fields);
+        head.extend_from_slice(b"X");
+        head.resize(head.len() + (line - 4) / 2, b'N');
+        head.extend_from_slice(b":");
+        head.resize(head.len() + line - 4 - (line - 4) / 2, b'v');
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    assert_eq!(head.len(), length);
+    head
+}
+
+const CHUNKED: &[u8] = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+/// A field line of 75 bytes.
+const LINE: &[u8] = b"a: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n";
+const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+/// As much as is sent of what has no end.
+const ENDLESS: usize = times(3 << 20);
+
+#[test]
+fn the_largest_heads() {
+    for (length, fields) in [(1024, 1), (1024, 15), (2048, 99), (32 * 1024, 1), (32 * 1024, 99), (1 << 20, 9_999)] {
+        let head = head("GET", length, fields, "");
+        let what = format!("heads of {length} bytes and {fields} fields");
+        stays_within_the_bound(&what, Input::new(b"", &head, 2));
+        stays_within_the_bound(&format!("{what}, in reads of 61"), Input::new(b"", &head, 1).in_reads_of(61));
+    }
+}
+
+#[test]
+fn the_largest_heads_in_drips() {
+    let head = head("POST", 8 * 1024, 90, "content-length: 3\r\n");
+    stays_within_the_bound("a dripped head", Input::new(&head, b"abc", 1).in_reads_of(1));
+}
+
+#[test]
+fn a_long_target() {
+    let target = b"/abc".repeat(2 * 1024);
+    let mut head = b"GET ".to_vec();
+    head.extend_from_slice(&target);
+    head.extend_from_slice(b" HTTP/1.1\r\nhost: a\r\n\r\n");
+    stays_within_the_bound("long targets", Input::new(b"", &head, 20));
+}
+
+#[test]
+fn heads_without_end() {
+    let start = b"GET / HTTP/1.1\r\nhost: a\r\n";
+    stays_within_the_bound_unasked("a method without end", Input::new(b"", b"G", ENDLESS));
+    stays_within_the_bound_unasked("a target without end", Input::new(b"GET /", b"a", ENDLESS));
+    stays_within_the_bound_unasked("a name without end", Input::new(start, b"a", ENDLESS));
+    stays_within_the_bound_unasked("a value without end", Input::new(b"GET / HTTP/1.1\r\na:", b"a", ENDLESS));
+    stays_within_the_bound_unasked("fields without end", Input::new(start, b"a:\r\n", ENDLESS / 4));
+    stays_within_the_bound_unasked(
+        "longer fields without end",
+        Input::new(start, b"cookie: 0123456789\r\n", ENDLESS / 20),
+    );
+    stays_within_the_bound_unasked("blank lines without end", Input::new(b"", b"\r\n", ENDLESS / 2));
+}
+
+#[test]
+fn tiny_chunks() {
+    let count = times(1_000_000);
+    stays_within_the_bound("chunks of one byte", Input::new(CHUNKED, b"1\r\nx\r\n", count / 4));
+    stays_within_the_bound(
+        "chunks of one byte, in drips",
+        Input::new(CHUNKED, b"1\r\nx\r\n", count / 50).in_reads_of(1),
+    );
+    stays_within_the_bound(
+        "chunks of one byte, one a read",
+        Input::new(CHUNKED, b"1\r\nx\r\n", count / 20).in_reads_of(6),
+    );
+    let extended = b"1;a=\"0123456789012345678901234567890123456789\"\r\nx\r\n";
+    stays_within_the_bound("chunks with extensions", Input::new(CHUNKED, extended, count / 20));
+}
+
+/// The whole number, once: the least room and the most turns.
+#[test]
+fn a_million_chunks_of_one_byte() {
+    let count = times(1_000_000);
+    for (name, config) in configs() {
+        let bound = config.memory_bound();
+        let mut read_buffer = vec![0; read_buffer_bytes(name)];
+        let before = live();
+        take_peak(before);
+        let input = Input::new(CHUNKED, b"1\r\nx\r\n", count);
+        let mut driver = Driver::new(&config, input, Way::Lent, Peer::Reads, Application::Receiving);
+        driver.run(&mut read_buffer, || assert!(take_peak(before) <= bound));
+    }
+}
+
+#[test]
+fn extensions_and_trailers_without_end() {
+    let trailers = [CHUNKED, b"0\r\n"].concat();
+    stays_within_the_bound("an extension without end", Input::new(&[CHUNKED, b"1;a="].concat(), b"a", ENDLESS));
+    stays_within_the_bound("zeros without end", Input::new(CHUNKED, b"0", ENDLESS));
+    stays_within_the_bound("trailers without end", Input::new(&trailers, b"a:\r\n", ENDLESS / 4));
+    stays_within_the_bound("a trailer without end", Input::new(&trailers, b"a", ENDLESS));
+    let section = [trailers.as_slice(), &b"a: 0123456789\r\n".repeat(8), b"\r\n"].concat();
+    stays_within_the_bound("requests with trailers", Input::new(b"", &section, times(500)));
+    let longest = [trailers.as_slice(), &LINE.repeat(99), b"\r\n"].concat();
+    stays_within_the_bound("requests with long trailers, in drips", Input::new(b"", &longest, 3).in_reads_of(1));
+}
+
+#[test]
+fn bodies_without_end() {
+    let declared = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9999999999999\r\n\r\n";
+    stays_within_the_bound("a declared body", Input::new(declared, b"0123456789", ENDLESS / 10));
+    stays_within_the_bound(
+        "a declared body in drips",
+        Input::new(declared, b"0123456789", ENDLESS / 500).in_reads_of(3),
+    );
+    let chunked = [CHUNKED, b"fffffffffffffff\r\n"].concat();
+    stays_within_the_bound("a chunk", Input::new(&chunked, b"0123456789", ENDLESS / 10));
+    let waited_for = b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9999999999999\r\n\r\n";
+    stays_within_the_bound("a body that was to be waited for", Input::new(waited_for, b"0123456789", ENDLESS / 10));
+}
+
+#[test]
+fn pipelined_requests() {
+    let count = times(100_000);
+    stays_within_the_bound("GETs", Input::new(b"", GET, count / 4));
+    stays_within_the_bound("GETs in drips", Input::new(b"", GET, count / 100).in_reads_of(1));
+    stays_within_the_bound(
+        "small POSTs",
+        Input::new(b"", &[CHUNKED, b"1\r\nx\r\n0\r\nx: y\r\n\r\n"].concat(), count / 10),
+    );
+    stays_within_the_bound(
+        "behind an upgrade",
+        Input::new(
+            b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: w\r\n\r\n",
+            b"websocket frames",
+            count,
+        ),
+    );
+    stays_within_the_bound("behind the last request", Input::new(b"GET / HTTP/1.0\r\n\r\n", GET, count));
+    stays_within_the_bound("behind a fault", Input::new(b"GET\r\n", GET, count));
+}
+
+/// A part may be a slice of what was read, or of more.
+#[test]
+fn what_delivered_parts_pin() {
+    let count = times(200_000);
+    let declared = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9999999999999\r\n\r\n";
+    let inputs = [
+        ("chunks of one byte", Input::new(CHUNKED, b"1\r\nx\r\n", count)),
+        ("chunks of one byte, one a read", Input::new(CHUNKED, b"1\r\nx\r\n", count).in_reads_of(6)),
+        ("chunks of one byte, in drips", Input::new(CHUNKED, b"1\r\nx\r\n", count / 6).in_reads_of(1)),
+        ("a body in drips", Input::new(declared, b"x", count).in_reads_of(1)),
+        ("a body in reads of 700", Input::new(declared, b"x", count * 10).in_reads_of(700)),
+        ("a body in the largest reads", Input::new(declared, b"x", count * 20)),
+        ("chunks with long lines", Input::new(CHUNKED, b"1;a=\"01234567890123456789\"\r\nx\r\n", count / 20)),
+        ("small chunks between large ones", Input::new(CHUNKED, b"1\r\nx\r\n200\r\n0123456789abcdef", 1)),
+    ];
+    for (what, input) in inputs {
+        for (name, config) in configs() {
+            for way in WAYS {
+                pins_little(&format!("{what}, {name}, {way:?}"), &config, read_buffer_bytes(name), input, way);
+            }
+        }
+    }
+}
+
+fn pins_little(what: &str, config: &Arc<Config>, read_buffer_bytes: usize, input: Input<'_>, way: Way) {
+    let mut read_buffer = vec![0; read_buffer_bytes];
+    // Their handles are the application's own.
+    let mut parts: Vec<Bytes> = Vec::with_capacity(times(5_000_000));
+    let before = live();
+    take_peak(before);
+    let mut driver = Driver::new(config, input, way, Peer::Reads, Application::Stuck);
+    let mut delivered = 0;
+    loop {
+        if let Some(id) = driver.exchange {
+            while let Poll::Ready(ReceiveEvent::Request { body, .. }) = driver.conn.exchange(id).receive() {
+                delivered += body.len();
+                assert!(parts.len() < parts.capacity());
+                parts.push(body);
+            }
+        }
+        let moved = driver.step(&mut read_buffer);
+        let held = take_peak(before);
+        let most = config.memory_bound() + 4 * delivered;
+        assert!(held <= most, "{what}: {held} bytes, not {most}, of {delivered} delivered in {} parts", parts.len());
+        if !moved {
+            break;
+        }
+    }
+}
+
+/// "An idle connection gives its buffers back by itself": here nobody calls anything but what tells that it is idle.
+#[test]
+fn an_idle_connection_holds_less_than_1_kib() {
+    const IDLE: Instant = Instant::from_nanos(75_000_000_000);
+    let mut read_buffer = vec![0; 16 * 1024];
+    let config = Arc::new(Config::default());
+    let big = b"0123456789".repeat(6_000);
+    let trailers = LINE.repeat(99);
+    let requests = [
+        ("no request", Vec::new()),
+        ("a small request", GET.to_vec()),
+        ("the largest head", head("GET", 32 * 1024, 99, "")),
+        ("a head of one long line", head("GET", 32 * 1024, 1, "")),
+        ("a large body", [&b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 60000\r\n\r\n"[..], &big].concat()),
+        ("a chunk", [CHUNKED, b"ea60\r\n", &big, b"\r\n0\r\n\r\n"].concat()),
+        ("trailers", [CHUNKED, b"0\r\n", &trailers, b"\r\n"].concat()),
+        ("many requests", GET.repeat(2_000)),
+        ("a blank line", [GET, b"\r\n"].concat()),
+        ("half a blank line", [GET, b"\r"].concat()),
+    ];
+    for (what, request) in &requests {
+        for read in [0, 1, 1000] {
+            for way in WAYS {
+                for application in [Application::Early, Application::Receiving, Application::Echo] {
+                    let input = Input::new(request, b"", 0).in_reads_of(read);
+                    let before = live();
+                    let mut driver = Driver::new(&config, input, way, Peer::Reads, application);
+                    driver.run(&mut read_buffer, || {});
+                    let held = live() - before;
+                    let how = format!("behind {what}, in reads of {read}, {way:?}, {application:?}");
+                    let idle = Wait { read: true, write: false, deadline: Some(IDLE) };
+                    assert_eq!(driver.conn.next_action(Instant::ZERO), Action::Wait(idle), "{how}");
+                    // Beside the connection itself, which is a field of the driver's.
+                    assert!(held < 1024, "{held} bytes {how}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_million_keep_alive_cycles_do_not_grow() {
+    let mut read_buffer = vec![0; 16 * 1024];
+    let config = Arc::new(Config::default());
+    let cycle = [GET, CHUNKED, b"3\r\nabc\r\n0\r\nx: y\r\n\r\n"].concat();
+    for (way, read, count) in [(Way::Lent, 0, 1_000_000), (Way::Copied, 0, 100_000), (Way::Lent, 100, 100_000)] {
+        let before = live();
+        let input = Input::new(b"", &cycle, 1).in_reads_of(read);
+        let mut driver = Driver::new(&config, input, way, Peer::Reads, Application::Receiving);
+        let mut run = |count: usize| {
+            take_peak(before);
+            for _ in 0..count {
+                // The same bytes again.
+                driver.input.at = 0;
+                driver.run(&mut read_buffer, || {});
+                assert!(driver.exchange.is_none() && driver.conn.close_reason().is_none());
+            }
+            (live() - before, take_peak(before))
+        };
+        let after_ten = (run(10), run(10)).1;
+        assert_eq!(run(times(count)), after_ten, "bytes held, and at most, {way:?}, in reads of {read}");
+        println!("{way:?}, in reads of {read}: {after_ten:?}");
+    }
+}
