@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::config::MAX_LENGTH;
 use crate::error::Misuse;
 use crate::framing::Lines;
-use crate::headers::REFUSED_IN_TRAILERS;
+use crate::headers::{DROPPED_FROM_TRAILERS, REFUSED_IN_TRAILERS};
 use crate::syntax::{self, Digits};
 
 /// A header as an application sends it: name and value.
@@ -86,12 +86,12 @@ pub(crate) fn write_fields<'a>(headers: &[Pair<'a>], into: &mut Vec<u8>) -> Resu
     Ok(found)
 }
 
-/// Trailers pass the same validator, and may hold nothing that belongs into a head (RFC 9110 §6.5.1).
+/// Trailers pass the same validator. "A sender MUST NOT generate a trailer field unless the sender knows the corresponding
+/// header field name's definition permits" it (RFC 9110 §6.5.1): none that would not be taken from a client either.
 pub(crate) fn write_trailers(headers: &[Pair<'_>], into: &mut Vec<u8>) -> Result<(), Misuse> {
+    let not_in_trailers = || REFUSED_IN_TRAILERS.iter().chain(&DROPPED_FROM_TRAILERS);
     for header @ &(name, _) in headers {
-        if name.eq_ignore_ascii_case(b"connection")
-            || REFUSED_IN_TRAILERS.iter().any(|refused| refused.as_bytes().eq_ignore_ascii_case(name))
-        {
+        if not_in_trailers().any(|other| other.as_bytes().eq_ignore_ascii_case(name)) {
             return Err(Misuse::TrailerField);
         }
         // Each by itself: a repeated one is none that could not be.
