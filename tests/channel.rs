@@ -35,7 +35,7 @@ fn bounded(run: impl FnOnce() + Send + 'static) {
         run();
         done.send(()).unwrap();
     });
-    match is_done.recv_timeout(Duration::from_secs(120)) {
+    match is_done.recv_timeout(Duration::from_secs(60)) {
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("it waits for ever"),
         Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => thread.join().unwrap(),
     }
