@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use sansgi::{Action, Channel, Config, Connection, Driver, Instant, Limits, ReceiveEvent, SendEvent, Wait};
+use sansgi::{Action, Channel, Config, Connection, Driver, Instant, Limits, Outcome, ReceiveEvent, SendEvent, Wait};
 
 use crate::bounded;
 
@@ -336,4 +336,27 @@ fn who_waits_longest_is_woken_first() {
     }
     driver.lock().handle_disconnect();
     assert_eq!(*woken.lock().unwrap(), [0, 1, 2, 3, 4]);
+}
+
+/// What is asked of a channel beside events is asked of its exchange.
+#[test]
+fn a_channel_is_its_exchange() {
+    let mut driver = Driver::new(Connection::new(Config::default()));
+    driver.lock().handle_bytes(b"PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx-sum: 7\r\n\r\n");
+    let Action::Start(id, _) = driver.lock().next_action(Instant::ZERO) else { panic!("a request") };
+    let channel = driver.channel(id);
+    assert_eq!((channel.id(), channel.to_string().as_str()), (id, "exchange 1"));
+    assert!(channel.trailers().is_none());
+    assert!(poll(&mut channel.receive(), Waker::noop()).is_ready());
+    assert_eq!(channel.trailers().unwrap().get("x-sum"), Some(&b"7"[..]));
+    assert_eq!(channel.outcome(), None);
+
+    let (count, waker) = Count::new();
+    let mut listener = channel.receive();
+    assert!(poll(&mut listener, &waker).is_pending());
+    drop(channel.end_on_drop());
+    assert_eq!((count.wakes(), channel.outcome()), (1, Some(Outcome::Failed)));
+    assert_eq!(poll(&mut listener, &waker), Poll::Ready(ReceiveEvent::Disconnect));
+    assert_eq!(channel.end(), Outcome::Failed);
+    assert_eq!(driver.lock().next_action(Instant::ZERO), Action::Disconnect(id));
 }
