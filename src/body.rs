@@ -98,19 +98,22 @@ impl BodyDecoder {
         self
     }
 
-    /// Whether `input` holds the body to its end. A fault in it is not the end of the stream's doing: it "counts when
-    /// it is reached".
-    pub(crate) fn is_whole(mut self, mut input: &[u8], limits: &Limits) -> bool {
+    /// Whether `input` holds the body to its end, and how many bytes of it were looked through. A fault in it is not the end
+    /// of the stream's doing: it "counts when it is reached".
+    pub(crate) fn is_whole(mut self, input: &[u8], limits: &Limits) -> (bool, usize) {
+        let mut at = 0_usize;
         loop {
-            let Ok((framing, piece)) = self.piece(input, limits) else { return true };
-            input = input.get(framing..).unwrap_or_default();
+            let rest = input.get(at..).unwrap_or_default();
+            let Ok((framing, piece)) = self.piece(rest, limits) else { return (true, at) };
+            at = at.saturating_add(framing);
             match piece {
-                Piece::Nothing => return false,
+                Piece::Nothing => return (false, input.len()),
                 Piece::Content(content) => {
                     self.took(content);
-                    input = input.get(content..).unwrap_or_default();
+                    at = at.saturating_add(content);
                 }
-                Piece::Trailers { .. } | Piece::End => return true,
+                Piece::Trailers { bytes, .. } => return (true, at.saturating_add(bytes)),
+                Piece::End => return (true, at),
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::syntax;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HeadParser {
     stage: Stage,
-    /// Length of the blank line that came before the head and was skipped.
+    /// Bytes that came before the head and were skipped: of one blank line, and a CR of a second.
     blank: u8,
     parser: LineParser,
     line: RequestLine,
@@ -100,22 +100,22 @@ impl HeadParser {
         config.limits.head_bytes.saturating_sub(self.blank.into())
     }
 
-    /// True when the first byte of a request line is there.
+    /// True when the first byte of a request line is there. What comes before it is taken byte by byte, so that a connection
+    /// that idles behind a part of it holds nothing.
     fn skip_blank_line(&mut self, incoming: &mut Incoming, config: &Config) -> Result<bool, ProtocolError> {
         loop {
             let bytes: &[u8] = &incoming.bytes;
-            match bytes.get(..self.limit(config)).unwrap_or(bytes) {
-                [first, ..] if syntax::is(*first, syntax::TOKEN) => return Ok(true),
-                [] if bytes.is_empty() => return Ok(false),
-                [b'\r'] if bytes.len() == 1 => return Ok(false),
-                [] | [b'\r'] => return Err(head_too_long(config)),
+            match (self.blank, bytes.get(..self.limit(config)).unwrap_or(bytes)) {
+                (_, []) if bytes.is_empty() => return Ok(false),
+                (_, []) => return Err(head_too_long(config)),
+                (0 | 2, [first, ..]) if syntax::is(*first, syntax::TOKEN) => return Ok(true),
                 // "a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line
-                // (CRLF) received prior to the request-line" (RFC 9112 §2.2): one.
-                [b'\r', b'\n', ..] if self.blank == 0 => {
-                    self.blank = 2;
-                    incoming.skip(2);
+                // (CRLF) received prior to the request-line" (RFC 9112 §2.2): one. A CR behind it is refused with its byte.
+                (0 | 2, [b'\r', ..]) | (1, [b'\n', ..]) => {
+                    self.blank = self.blank.saturating_add(1);
+                    incoming.skip(1);
                 }
-                [b'\n', ..] => return Err(ProtocolError::BareLineFeed),
+                (0 | 2, [b'\n', ..]) => return Err(ProtocolError::BareLineFeed),
                 // Also refuses the hello of a TLS client at its first byte.
                 _ => return Err(ProtocolError::RequestLine),
             }

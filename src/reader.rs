@@ -226,8 +226,8 @@ impl Reader {
         if let Some(known) = self.rest_is_whole {
             return known;
         }
-        self.count(self.incoming.bytes.len());
-        let is_whole = self.decoder.is_whole(&self.incoming.bytes, &config.limits);
+        let (is_whole, examined) = self.decoder.is_whole(&self.incoming.bytes, &config.limits);
+        self.count(examined);
         self.rest_is_whole = Some(is_whole);
         is_whole
     }
@@ -278,6 +278,8 @@ impl Reader {
                 if lines > 0 {
                     self.trailers = self.judge_trailers(bytes, lines, config)?;
                 }
+                // Looked through for its end, and by the parser of its fields.
+                self.count(bytes.saturating_mul(2));
                 self.incoming.skip(bytes);
             }
             Piece::End => {}

@@ -30,6 +30,7 @@ use generators::{Mode, Plan, body, fields, plan};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::http::response::Parts as ResponseParts;
 use hyper_util::rt::TokioIo;
 use oracles::grammar::{Field, is_one_of};
 use oracles::subject;
@@ -251,7 +252,7 @@ async fn move_bytes(conn: &mut Connection, stream: &mut DuplexStream, wait: sans
 }
 
 /// Sends one after the other, as long as hyper keeps the connection; what came of each.
-async fn ask(stream: DuplexStream, all: &[Sent]) -> Vec<(hyper::http::response::Parts, Vec<u8>, Vec<Field>)> {
+async fn ask(stream: DuplexStream, all: &[Sent]) -> Vec<(ResponseParts, Vec<u8>, Vec<Field>)> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     let driver = tokio::spawn(connection);
     let mut answers = Vec::new();
