@@ -91,12 +91,12 @@ impl HttpProtocol {
             self.driver.borrow_mut().lock().handle_shutdown();
         }
         while !transport.is_closing() {
+            self.driver.borrow_mut().lock().set_date(Date::now());
             let action = self.driver.borrow_mut().lock().next_action(self.server.clock.now());
             let (wait, part) = match action {
                 Action::Wait(wait) => (wait, None),
                 Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
                 Action::Start(id, request) => {
-                    self.driver.borrow_mut().lock().set_date(Date::now());
                     let (channel, event_loop) = (self.driver.borrow().channel(id), self.event_loop.clone());
                     let sleep = move |duration| event_loop.sleep(duration);
                     self.event_loop.create_task(self.server.run(channel, request, sleep));

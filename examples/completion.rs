@@ -49,12 +49,12 @@ async fn drive(stream: TcpStream, server: Server) {
         if server.shutdown.is_requested() {
             driver.lock().handle_shutdown();
         }
+        driver.lock().set_date(Date::now());
         let action = driver.lock().next_action(server.clock.now());
         let (wait, part) = match action {
             Action::Wait(wait) => (wait, None),
             Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
             Action::Start(id, request) => {
-                driver.lock().set_date(Date::now());
                 runtime::spawn(server.run(driver.channel(id), request, time::sleep)).detach();
                 continue;
             }

@@ -45,12 +45,12 @@ async fn drive(socket: TcpSocket<'_>, server: &Server) {
         if server.shutdown.is_requested() {
             driver.lock().handle_shutdown();
         }
+        driver.lock().set_date(Date::now());
         let action = driver.lock().next_action(clock.now());
         let (wait, part) = match action {
             Action::Wait(wait) => (wait, None),
             Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
             Action::Start(id, request) => {
-                driver.lock().set_date(Date::now());
                 tasks.start(&server.app, driver.channel(id), request);
                 continue;
             }

@@ -45,12 +45,12 @@ impl Peer {
     /// their turn too. Its next one is due at the time that it returns, if nothing happens before.
     pub(crate) fn turn(&mut self, registry: &Registry, server: &Server) -> Option<Instant> {
         for _ in 0..64 {
+            self.driver.lock().set_date(Date::now());
             let action = self.driver.lock().next_action(server.clock.now());
             let (wait, part) = match action {
                 Action::Wait(wait) => (wait, None),
                 Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
                 Action::Start(id, request) => {
-                    self.driver.lock().set_date(Date::now());
                     self.tasks.start(&server.app, self.driver.channel(id), request);
                     continue;
                 }

@@ -53,13 +53,13 @@ impl Peer {
     /// Does what the connection asks for until it waits.
     fn turn(&mut self) {
         loop {
+            self.driver.lock().set_date(Date::from_unix(self.world.now().as_nanos() / 1_000_000_000));
             let action = self.driver.lock().next_action(self.world.now());
             (self.wait, self.part) = match action {
                 Action::Wait(wait) => (wait, None),
                 Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
                 Action::Start(id, request) => {
                     self.socket.say(&format!("start {id}: {} {}", request.method(), request.path()));
-                    self.driver.lock().set_date(Date::from_unix(self.world.now().as_nanos() / 1_000_000_000));
                     self.tasks.start(&self.app, self.driver.channel(id), request);
                     continue;
                 }

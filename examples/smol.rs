@@ -35,12 +35,12 @@ async fn drive(stream: Async<TcpStream>, server: Server) {
         if server.shutdown.is_requested() {
             driver.lock().handle_shutdown();
         }
+        driver.lock().set_date(Date::now());
         let action = driver.lock().next_action(server.clock.now());
         let (wait, part) = match action {
             Action::Wait(wait) => (wait, None),
             Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
             Action::Start(id, request) => {
-                driver.lock().set_date(Date::now());
                 smol::spawn(server.run(driver.channel(id), request, sleep)).detach();
                 continue;
             }

@@ -27,12 +27,12 @@ async fn drive(mut stream: TcpStream, server: Server) {
     let mut file = Moving::new(&server.app);
     let mut shutdown = server.shutdown.requested();
     loop {
+        driver.lock().set_date(Date::now());
         let action = driver.lock().next_action(server.clock.now());
         let (wait, part) = match action {
             Action::Wait(wait) => (wait, None),
             Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
             Action::Start(id, request) => {
-                driver.lock().set_date(Date::now());
                 tokio::spawn(server.run(driver.channel(id), request, time::sleep));
                 continue;
             }

@@ -1,3 +1,9 @@
+// Where the README's links lead in the documentation: the first of two definitions counts.
+#![cfg_attr(any(doc, doctest), doc = "[guide-driver]: guide::driver")]
+#![cfg_attr(any(doc, doctest), doc = "[guide-actions]: guide::actions")]
+#![cfg_attr(any(doc, doctest), doc = "[guide-testing]: guide::testing")]
+#![cfg_attr(any(doc, doctest), doc = "[guide-migration]: guide::migration")]
+#![cfg_attr(any(doc, doctest), doc = "")]
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
