@@ -6,17 +6,22 @@
 //! their order, the responses as the validator reads them, what is left over for another protocol, and which deadline runs.
 //!
 //! `cargo test` cuts long inputs at a part of the pairs of places, and at most 11 bytes in all ways;
-//! `SANSGI_EXHAUST=full cargo test --release --test cuts` at every pair, and 16 bytes.
+//! `SANSGI_EXHAUST=full cargo test --release --test cuts` at every pair, and 16 bytes. The cases of `tests/corpus/` are cut
+//! at pairs of places too: what must come out is in their logs.
 
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    missing_docs,
+    unreachable_pub,
     reason = "a test may fail"
 )]
 
 mod oracles;
+mod support;
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -28,6 +33,10 @@ use sansgi::{
     Action, CloseReason, Config, Connection, ExchangeId, Instant, Limits, Outcome, ProtocolError, ReceiveEvent,
     SendEvent,
 };
+
+use support::corpus::{self, Case};
+use support::cut::Cut;
+use support::world::replay;
 
 const NOW: Instant = Instant::ZERO;
 
@@ -612,4 +621,60 @@ fn work_is_linear_whatever_the_cuts() {
         }
         println!("{what}: at most {most} % of {length} bytes");
     }
+}
+
+/// The cases whose input is short enough, with where they are.
+fn corpus_cases() -> Vec<(String, Case)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let mut cases = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.extension().is_none_or(|end| end != "md") || name == "README.md" {
+            continue;
+        }
+        for case in corpus::parse(&std::fs::read_to_string(&path).unwrap()).unwrap() {
+            if (3..=300).contains(&case.wire.input.len()) {
+                cases.push((format!("{name}:{}: {}", case.line, case.name), case));
+            }
+        }
+    }
+    cases.sort_by(|(one, _), (other, _)| one.cmp(other));
+    cases
+}
+
+/// A case at every pair of places, or at some of them; how many.
+fn cut_at_pairs(name: &str, case: &Case) -> usize {
+    let length = case.wire.input.len();
+    let (mut number, mut count) = (0, 0);
+    for first in 1..length {
+        for second in first + 1..length {
+            number += 1;
+            // Coprime with all that repeats, and about four of each case.
+            if !is_full() && number % (length * length / 8 | 1) != 1 {
+                continue;
+            }
+            let cut = Cut::new(format!("cut at {first} and {second}"), vec![first, second], number);
+            let found = replay(case, &cut).map(|run| run.log);
+            assert_eq!(found.as_ref().ok(), case.log.as_ref(), "{name}, {cut}: {found:?}");
+            count += 1;
+        }
+    }
+    count
+}
+
+#[test]
+fn two_cuts_change_nothing_in_the_corpus() {
+    let cases = corpus_cases();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let count: usize = std::thread::scope(|scope| {
+        let work = |worker: usize| {
+            let share = cases.iter().skip(worker).step_by(threads);
+            share.map(|(name, case)| cut_at_pairs(name, case)).sum::<usize>()
+        };
+        let workers: Vec<_> = (0..threads).map(|worker| scope.spawn(move || work(worker))).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+    });
+    println!("{count} pairs of places in {} cases", cases.len());
+    assert!(cases.len() > 500 && count > 2_000, "{count} pairs of places in {} cases", cases.len());
 }
