@@ -651,7 +651,7 @@ fn cut_at_pairs(name: &str, case: &Case) -> usize {
         for second in first + 1..length {
             number += 1;
             // Coprime with all that repeats, and about four of each case.
-            if !is_full() && number % (length * length / 8 | 1) != 1 {
+            if !is_full() && number % ((length * length / 8) | 1) != 1 {
                 continue;
             }
             let cut = Cut::new(format!("cut at {first} and {second}"), vec![first, second], number);
