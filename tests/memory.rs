@@ -74,9 +74,9 @@ fn take_peak(before: usize) -> usize {
     PEAK.with(|peak| peak.replace(live())).saturating_sub(before)
 }
 
-/// So often in a release build; a tenth of it else.
+/// So often in a release build; a twentieth of it else.
 const fn times(count: usize) -> usize {
-    if cfg!(debug_assertions) { count / 10 } else { count }
+    if cfg!(debug_assertions) { count / 20 } else { count }
 }
 
 /// What a peer sends, without end or not: a part that comes once, then one that is repeated.

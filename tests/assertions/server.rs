@@ -431,7 +431,16 @@ impl Server {
                 }
                 if app.plan.echoes {
                     let id = app.id;
+                    let before = exchange.refused.len();
                     self.send(id, &SendEvent::ResponseBody { body, more_body });
+                    // Behind a start that was refused each part is, and how many there are is up to the cuts.
+                    let refused = &mut self::exchange(&mut self.exchanges, id).refused;
+                    if refused.len() > before
+                        && let [.., last, this] = refused[..]
+                        && last == this
+                    {
+                        refused.pop();
+                    }
                 }
             }
         }
