@@ -17,6 +17,10 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if self.bytes.capacity() == 0 {
+            // Most heads, so that one that drips does not grow byte by byte.
+            self.bytes.reserve(bytes.len().max(1024));
+        }
         self.bytes.extend_from_slice(bytes);
         self.backing = self.backing.max(self.bytes.capacity());
     }
@@ -58,9 +62,7 @@ impl Incoming {
             self.skip(length);
             part
         } else {
-            let part = self.bytes.split_to(length).freeze();
-            self.let_go();
-            part
+            self.split(length).freeze()
         }
     }
 
@@ -68,8 +70,7 @@ impl Incoming {
     /// head after the other.
     pub(crate) fn take_into(&mut self, length: usize, place: &mut BytesMut) {
         if length > COPIED_UP_TO && !self.is_small(length) {
-            *place = self.bytes.split_to(length.min(self.bytes.len()));
-            self.let_go();
+            *place = self.split(length.min(self.bytes.len()));
             return;
         }
         place.clear();
@@ -88,10 +89,19 @@ impl Incoming {
         }
     }
 
+    /// The first `length` bytes, without a copy. All of them take the buffer with them, which then has no other holder.
+    fn split(&mut self, length: usize) -> BytesMut {
+        if length < self.bytes.len() {
+            return self.bytes.split_to(length);
+        }
+        self.backing = 0;
+        core::mem::take(&mut self.bytes)
+    }
+
     /// Where nothing is left of a buffer, its owner may use it again.
     fn let_go(&mut self) {
         if self.bytes.capacity() == 0 {
-            self.bytes = BytesMut::new();
+            self.clear();
         }
     }
 }
