@@ -24,6 +24,7 @@ use crate::syntax;
 /// assert_eq!(headers.get_all("X-TAG").collect::<Vec<_>>(), [b"one", b"two"]);
 /// let names: Vec<_> = headers.iter().map(|field| (field.name(), field.name_as_sent())).collect();
 /// assert_eq!(names, [("host", &b"Host"[..]), ("x-tag", b"X-Tag"), ("x-tag", b"x-tag")]);
+/// assert_eq!(headers.iter().next_back().map(|field| field.value()), Some(&b"two"[..]));
 /// ```
 #[derive(Clone, Default)]
 pub struct Headers {
