@@ -368,7 +368,8 @@ fn futures_that_waited_leave_little() {
         assert!(HELD.get() - before > 1000 * 40);
         end(&mut driver); // wakes all of them, or nobody: then they are dropped
         drop(many);
-        let held = HELD.get() - before;
+        // A disconnect gives the read buffer back, too.
+        let held = HELD.get().saturating_sub(before);
         assert!(held <= MOST_LIST_BYTES, "{held} bytes are held by a list of nobody");
         if channel.outcome().is_none() {
             let allocations = ALLOCATIONS.get();
