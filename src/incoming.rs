@@ -3,7 +3,7 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 
 /// Heads of up to this size are copied, into memory that an idle connection keeps.
-pub(crate) const COPIED_UP_TO: usize = 192;
+const COPIED_UP_TO: usize = 192;
 
 /// The read buffer: one piece of memory, given away whole or in parts, without copying what is large.
 #[derive(Clone, Debug, Default)]
