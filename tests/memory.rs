@@ -541,6 +541,7 @@ fn an_idle_connection_holds_less_than_1_kib() {
         ("a large body", [&b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 60000\r\n\r\n"[..], &big].concat()),
         ("a chunk", [CHUNKED, b"ea60\r\n", &big, b"\r\n0\r\n\r\n"].concat()),
         ("trailers", [CHUNKED, b"0\r\n", &trailers, b"\r\n"].concat()),
+        ("trailers that are dropped", [CHUNKED, b"0\r\n", &b"x-forwarded-for: b\r\n".repeat(99), b"\r\n"].concat()),
         ("many requests", GET.repeat(2_000)),
         ("a blank line", [GET, b"\r\n"].concat()),
         ("half a blank line", [GET, b"\r"].concat()),
