@@ -52,12 +52,15 @@ impl BodyDecoder {
     pub(crate) fn piece(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Piece), ProtocolError> {
         match &mut self.framing {
             Framing::Length(0) => Ok((0, Piece::End)),
-            Framing::Length(_) if input.is_empty() => Ok((0, Piece::Nothing)),
+            Framing::Length(_) | Framing::Chunked(..) if input.is_empty() => Ok((0, Piece::Nothing)),
             Framing::Length(left) => {
                 let content = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
                 Ok((0, Piece::Content(content)))
             }
             Framing::Chunked(decoder, scan) => {
+                if let Some(content) = decoder.data(input) {
+                    return Ok((0, Piece::Content(content)));
+                }
                 let mut ahead = *decoder;
                 let (framing, front) = ahead.advance(input, limits)?;
                 let piece = match front {

@@ -67,35 +67,39 @@ impl ChunkedDecoder {
     pub(crate) const NEW: Self =
         Self { place: Place::Size(0), size: 0, line_bytes: 0, extension_bytes: 0, content_bytes: 0 };
 
+    /// How many bytes of data are at the front of `input`, inside a chunk.
+    pub(crate) fn data(&self, input: &[u8]) -> Option<usize> {
+        (self.place == Place::Data)
+            .then(|| usize::try_from(self.size).map_or(input.len(), |size| size.min(input.len())))
+    }
+
     /// How many bytes of framing are at the front of `input`, and what follows them.
     pub(crate) fn advance(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Front), ProtocolError> {
         let mut framing = 0_usize;
         loop {
             let rest = input.get(framing..).unwrap_or_default();
-            match (self.place, rest) {
-                (_, []) => return Ok((framing, Front::Nothing)),
-                (Place::Data, _) => {
-                    let content = usize::try_from(self.size).map_or(rest.len(), |size| size.min(rest.len()));
-                    return Ok((framing, Front::Content(content)));
-                }
-                (Place::Trailers, _) => return Ok((framing, Front::Trailers)),
-                (Place::DataReturn, [b'\r', b'\n', ..]) => {
-                    self.place = Place::Size(0);
-                    framing = framing.saturating_add(2);
-                }
-                (place, [byte, ..]) => {
-                    if place == Place::Size(0)
-                        && let Some((line, size)) = plain_line(rest, limits)
-                    {
-                        self.size = size;
-                        self.line_ended(limits)?;
-                        framing = framing.saturating_add(line);
-                    } else {
-                        self.byte(*byte, limits)?;
-                        framing = framing.saturating_add(1);
-                    }
-                }
+            let Some(&byte) = rest.first() else { return Ok((framing, Front::Nothing)) };
+            if let Some(content) = self.data(rest) {
+                return Ok((framing, Front::Content(content)));
             }
+            if self.place == Place::Trailers {
+                return Ok((framing, Front::Trailers));
+            }
+            // Mostly the whole of it is here, and nothing in it but what there has to be. All else goes byte by byte.
+            let read = if self.place == Place::DataReturn && rest.starts_with(b"\r\n") {
+                self.place = Place::Size(0);
+                2
+            } else if self.place == Place::Size(0)
+                && let Some((line, size)) = plain_line(rest, limits)
+            {
+                self.size = size;
+                self.line_ended(limits)?;
+                line
+            } else {
+                self.byte(byte, limits)?;
+                1
+            };
+            framing = framing.saturating_add(read);
         }
     }
 

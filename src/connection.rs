@@ -1,6 +1,7 @@
 //! The connection: the only place that sees both halves, the state, and the time.
 
 mod application;
+mod interpretation;
 
 use alloc::format;
 use alloc::string::String;
@@ -10,13 +11,12 @@ use core::fmt;
 use bytes::{Bytes, BytesMut};
 
 use crate::action::{Action, Wait};
-use crate::config::{Config, HalfClose};
+use crate::config::Config;
 use crate::date::Date;
 use crate::error::{CloseReason, ProtocolError};
 use crate::exchange::{Exchange, ExchangeId};
 use crate::outgoing::{Chunks, Due};
-use crate::reader::{Drained, Reader};
-use crate::request::Request;
+use crate::reader::Reader;
 use crate::state::{Effect, Event, Next, Outcome, Reading, State, Tell, Writing};
 use crate::time::{Awaited, Instant, Overdue, Turn, Waits};
 use crate::writer::Writer;
@@ -270,6 +270,7 @@ impl Connection {
 
     /// Whether what comes is neither parsed nor stored. As long as the application may still hand the connection over, it
     /// may be the next protocol's.
+    #[inline]
     fn discards(&self) -> bool {
         self.state.discards() && !(self.state.writing == Writing::Head && self.reader.may_switch())
     }
@@ -292,8 +293,13 @@ impl Connection {
     /// See [`Action`].
     pub fn next_action(&mut self, now: Instant) -> Action {
         self.waits.advance(now);
+        if self.waits_for_a_head_only()
+            && let Some(action) = self.look_at_a_piece_of_a_head()
+        {
+            return action;
+        }
         loop {
-            if self.waits.has_more_than_reading() {
+            if self.waits.may_be_due() && self.waits.has_more_than_reading() {
                 self.turn();
                 if let Some(overdue) = self.waits.overdue_before_reading(&self.config.timeouts) {
                     self.expire(overdue);
@@ -304,8 +310,11 @@ impl Connection {
                 return self.start(request);
             }
             self.turn();
+            if let Some(action) = self.tell() {
+                return action;
+            }
             match self.waits.deadline(&self.config.timeouts, self.reader.content_bytes()) {
-                Ok(deadline) => return self.tell().unwrap_or_else(|| self.wait(deadline)),
+                Ok(deadline) => return self.wait(deadline),
                 Err(overdue) => self.expire(overdue),
             }
         }
@@ -381,130 +390,6 @@ impl Connection {
         self.reader.bytes_examined()
     }
 
-    /// Interprets what came, as far as somebody asks: "a head when no exchange is in flight, a body when `receive` or the
-    /// drain asks".
-    #[inline(always)]
-    #[allow(clippy::inline_always, reason = "the calls are a tenth of what a piece of a head costs that drips")]
-    fn interpret(&mut self) -> Option<Request> {
-        loop {
-            let before = self.state.reading;
-            match before {
-                Reading::Idle | Reading::Head => {
-                    if self.interpret_head()
-                        && let Some(request) = self.take_request()
-                    {
-                        return Some(request);
-                    }
-                }
-                Reading::Wanted | Reading::Draining => self.interpret_body(),
-                Reading::Body | Reading::Ended | Reading::Closed => {
-                    if self.reader.incoming.ended {
-                        self.interpret_end();
-                    }
-                }
-            }
-            if !self.reader.incoming.bytes.is_empty() && self.discards() {
-                self.reader.incoming.clear();
-            }
-            if self.state.reading == before {
-                return None;
-            }
-        }
-    }
-
-    /// True if a whole head is here.
-    #[inline(always)]
-    #[allow(clippy::inline_always, reason = "likewise")]
-    fn interpret_head(&mut self) -> bool {
-        let is_idle = self.state.reading == Reading::Idle;
-        if is_idle && self.is_above_high_water() {
-            return false;
-        }
-        match self.reader.has_head(&self.config) {
-            Ok(true) => return true,
-            Ok(false) => {
-                if is_idle {
-                    self.interpret_idleness();
-                }
-                if self.reader.incoming.ended {
-                    self.interpret_end();
-                }
-            }
-            Err(error) => self.break_off(error, Event::Fault),
-        }
-        false
-    }
-
-    #[inline(never)]
-    fn interpret_idleness(&mut self) {
-        if self.reader.head_has_begun() {
-            self.moved_on(Event::HeadBegan);
-        } else if self.reader.incoming.bytes.is_empty() {
-            // "An idle connection gives its buffers back by itself."
-            self.reader.release();
-            self.writer.shrink();
-        }
-    }
-
-    #[inline(never)] // so that what is asked for each piece of a head stays small
-    fn take_request(&mut self) -> Option<Request> {
-        match self.reader.request(&self.config) {
-            // "requests that arrived whole before it are served": a torn one never starts.
-            Ok(_) if self.reader.incoming.ended && !self.reader.rest_is_whole(&self.config) => {
-                self.happened(Event::Eof, CloseReason::ClientClosed);
-            }
-            Ok(request) => return Some(request),
-            Err(error) => self.break_off(error, Event::Fault),
-        }
-        None
-    }
-
-    #[inline(never)] // likewise
-    fn interpret_body(&mut self) {
-        let is_wanted = self.state.reading == Reading::Wanted;
-        let found = if is_wanted {
-            self.reader.has_part(&self.config).map(|is_here| is_here.then_some(Event::BodyArrived))
-        } else {
-            self.reader.drain(&self.config).map(|drained| match drained {
-                Drained::Pending => None,
-                Drained::Ended => Some(Event::BodyEnded),
-                Drained::OverBudget => Some(Event::LastRequest),
-            })
-        };
-        match found {
-            Ok(Some(Event::LastRequest)) => self.happened(Event::LastRequest, CloseReason::EarlyResponse),
-            Ok(Some(event)) => self.moved_on(event),
-            Ok(None) if self.reader.incoming.ended => self.interpret_end(),
-            Ok(None) => {}
-            Err(error) => self.break_off(error, Event::Fault),
-        }
-    }
-
-    /// The end of the stream, where all before it was interpreted.
-    #[inline(never)] // likewise
-    fn interpret_end(&mut self) {
-        let is_told = match self.state.reading {
-            Reading::Body => !self.reader.rest_is_whole(&self.config),
-            Reading::Ended => self.config.half_close == HalfClose::Disconnect || !self.state.in_flight(),
-            Reading::Idle | Reading::Head | Reading::Wanted | Reading::Draining | Reading::Closed => true,
-        };
-        if is_told {
-            self.happened(Event::Eof, CloseReason::ClientClosed);
-        }
-    }
-
-    fn start(&mut self, request: Request) -> Action {
-        self.id = ExchangeId(self.id.0.saturating_add(1));
-        self.moved_on(Event::Requested);
-        self.writer.begin(&request);
-        self.waits.body_begins();
-        if !request.is_persistent() || self.id.0 >= self.config.limits.requests {
-            self.happened(Event::LastRequest, CloseReason::LastRequest);
-        }
-        self.turn();
-        Action::Start(self.id, request)
-    }
-
     /// What is told once, and when it is over.
     fn tell(&mut self) -> Option<Action> {
         match self.state.tell(!self.writer.outgoing.is_empty()) {
@@ -560,8 +445,7 @@ impl Connection {
     }
 
     fn is_above_high_water(&self) -> bool {
-        let mark = u64::try_from(self.config.limits.high_water_bytes).unwrap_or(u64::MAX);
-        self.writer.outgoing.unwritten() >= mark
+        self.writer.outgoing.holds(self.config.limits.high_water_bytes)
     }
 }
 

@@ -41,6 +41,11 @@ impl HeadParser {
         self.stage != Stage::Before
     }
 
+    /// Whether a part of what comes before a head, or of the head, was looked at.
+    pub(crate) fn is_in_the_middle(&self) -> bool {
+        self.has_begun() || self.blank > 0
+    }
+
     /// Bytes of an unfinished head that were looked at.
     pub(crate) fn examined(&self) -> usize {
         match self.stage {
@@ -61,19 +66,17 @@ impl HeadParser {
         })
     }
 
-    /// Takes the head, which is here. `spare` is an old one whose memory may be used again.
+    /// Takes the head, which is here, into `request`.
     pub(crate) fn take(
         &mut self,
         incoming: &mut Incoming,
         config: &Config,
-        spare: Option<Request>,
-    ) -> Result<Request, ProtocolError> {
-        let request = Request::new(self.line, spare, |headers| {
-            incoming.take_into(self.scan.examined, &mut headers.raw);
-            judge_fields(headers, self.start, self.scan.lines, self.line, config)
-        });
-        *self = Self::default();
-        request
+        request: &mut Request,
+    ) -> Result<(), ProtocolError> {
+        let Self { line, start, scan, .. } = core::mem::take(self);
+        // "number of field lines, well-formed or not (431)".
+        check_lines(scan.lines, config)?;
+        read(request, incoming, (line, start), scan.examined, scan.lines, config)
     }
 
     /// Whether the request line is here.
@@ -317,31 +320,60 @@ fn path_and_query(bytes: &[u8], start: usize) -> Option<(Span, Span)> {
     }
 }
 
-/// Judges the fields, "at the head's end", in this order: "number of field lines, well-formed or not (431), field
-/// grammar (400), Host, Connection, Content-Length, Transfer-Encoding, both together, coding (501), body limit (413),
-/// Expect (417)".
+/// Takes a head that is here to its end, and right, as nearly all are: false if it is none of the kind. That one goes the
+/// long way, where alone it is said what is wrong.
+pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, request: &mut Request) -> bool {
+    let length = incoming.bytes.len().min(config.limits.head_bytes);
+    let line = incoming.bytes.get(..length).and_then(|allowed| whole_line(allowed, config));
+    line.is_some_and(|line| read(request, incoming, line, length, Headers::FEW, config).is_ok())
+}
+
+/// Judges the fields, "at the head's end", and takes it: `line` is its request line and where that ends, `length` at least
+/// that of the head.
+fn read(
+    request: &mut Request,
+    incoming: &mut Incoming,
+    (line, start): (RequestLine, usize),
+    length: usize,
+    most_lines: usize,
+    config: &Config,
+) -> Result<(), ProtocolError> {
+    request.read(line, |headers| {
+        let bytes = incoming.bytes.get(..length).unwrap_or_default();
+        let (facts, end) = judge_fields(headers, bytes, start, most_lines, line, config)?;
+        incoming.take_into(end, &mut headers.raw);
+        if line.parts.form == TargetForm::Absolute {
+            // "When an origin server receives a request with an absolute-form of request-target, the origin server MUST
+            // ignore the received Host header field (if any) and instead use the host information of the request-target"
+            // (RFC 9112 §3.2.2).
+            headers.replace_host(line.parts.authority);
+        }
+        Ok(facts)
+    })
+}
+
+fn check_lines(lines: usize, config: &Config) -> Result<(), ProtocolError> {
+    let most = config.limits.fields;
+    if lines > most { Err(ProtocolError::exceeded(Limit::Fields, most)) } else { Ok(()) }
+}
+
+/// Judges the fields in this order: "number of field lines, well-formed or not (431), field grammar (400), Host,
+/// Connection, Content-Length, Transfer-Encoding, both together, coding (501), body limit (413), Expect (417)". What they
+/// say, and where they end.
 fn judge_fields(
     headers: &mut Headers,
+    bytes: &[u8],
     start: usize,
-    lines: usize,
+    most_lines: usize,
     line: RequestLine,
     config: &Config,
-) -> Result<Facts, ProtocolError> {
-    if lines > config.limits.fields {
-        return Err(ProtocolError::exceeded(Limit::Fields, config.limits.fields));
-    }
+) -> Result<(Facts, usize), ProtocolError> {
     let mut heard = Heard::default();
-    if !headers.parse(start, lines, |name, value| heard.hear(name, value)) {
-        return Err(ProtocolError::Field);
-    }
+    let end = headers.parse(bytes, start, most_lines, |name, value| heard.hear(name, value));
+    let end = end.ok_or(ProtocolError::Field)?;
+    check_lines(headers.len(), config)?;
     let facts = heard.judge(line.version, config)?;
-    if line.parts.form == TargetForm::Absolute {
-        // "When an origin server receives a request with an absolute-form of request-target, the origin server MUST
-        // ignore the received Host header field (if any) and instead use the host information of the request-target"
-        // (RFC 9112 §3.2.2).
-        headers.replace_host(line.parts.authority);
-    }
-    Ok(facts)
+    Ok((facts, end))
 }
 
 /// The fields that say something to the connection, as they are parsed.

@@ -60,9 +60,11 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "a head is no longer than 32 bits count")]
     pub(crate) fn new(range: Range<usize>) -> Self {
-        let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Self { start: offset(range.start), end: offset(range.end) }
+        debug_assert!(u32::try_from(range.end).is_ok(), "a head is no longer than 32 bits count");
+        Self { start: range.start as u32, end: range.end as u32 }
     }
 
     pub(crate) fn is_empty(self) -> bool {
@@ -117,6 +119,9 @@ impl<'a> Field<'a> {
 }
 
 impl Headers {
+    /// As many fields most heads have at most.
+    pub(crate) const FEW: usize = 16;
+
     /// Memory that a field takes beside its own bytes.
     pub(crate) const BYTES_A_FIELD: usize = size_of::<Place>();
 
@@ -145,48 +150,62 @@ impl Headers {
         self.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 
-    /// Parses the field lines of `raw` from `start` to its end, the empty line included, and shows each to `see`: its name
-    /// as it came, and its value. False if one is malformed.
+    /// Parses the field lines of `head` from `start` to the empty line, at most as many as these, and shows each to `see`:
+    /// its name as it came, and its value. Where the section ends, if it is here to its end and right; the bytes are not
+    /// taken yet.
     ///
-    /// The lines were scanned before: each ends with CRLF, and the last is empty. "LF scan plus httparse equals the
-    /// strict header grammar."
-    pub(crate) fn parse<'a>(&'a mut self, start: usize, lines: usize, mut see: impl FnMut(&'a [u8], &'a [u8])) -> bool {
+    /// The parser takes a line feed alone for the end of a line, which may not be (RFC 9112 §2.2), so what ends each line is
+    /// looked at here. Together they are "the strict header grammar".
+    pub(crate) fn parse<'a>(
+        &mut self,
+        head: &'a [u8],
+        start: usize,
+        most_lines: usize,
+        mut see: impl FnMut(&'a [u8], &'a [u8]),
+    ) -> Option<usize> {
         // Most heads have few fields, and the parser's table for a hundred of them costs more than the parsing.
-        let mut few = [httparse::EMPTY_HEADER; 16];
+        let mut few = [httparse::EMPTY_HEADER; Self::FEW];
         let mut many;
-        let table = if let Some(table) = few.get_mut(..lines) {
+        let table = if let Some(table) = few.get_mut(..most_lines) {
             table
         } else {
-            many = vec![httparse::EMPTY_HEADER; lines];
+            many = vec![httparse::EMPTY_HEADER; most_lines];
             &mut many[..]
         };
-        let Self { raw, names, fields } = self;
-        let raw: &[u8] = raw;
-        let block = raw.get(start..).unwrap_or_default();
-        let Ok(httparse::Status::Complete((parsed, found))) = httparse::parse_headers(block, table) else {
-            return false;
+        let Ok(httparse::Status::Complete((parsed, found))) = httparse::parse_headers(head.get(start..)?, table) else {
+            return None;
         };
-        debug_assert!(parsed == block.len() && found.len() == lines, "the scan and the parser see the same lines");
+        let end = start.checked_add(parsed)?;
+        let is_line_end = |at: usize| head.get(..at).is_some_and(|lines| lines.ends_with(b"\r\n"));
+        if !is_line_end(end) || !is_line_end(end.checked_sub(2)?) {
+            return None;
+        }
 
-        let origin = raw.as_ptr().addr();
+        let origin = head.as_ptr().addr();
         let span = |part: &[u8]| {
             let at = part.as_ptr().addr().wrapping_sub(origin);
             Span::new(at..at.saturating_add(part.len()))
         };
+        let Self { names, fields, .. } = self;
         fields.clear();
-        fields.reserve_exact(lines);
+        fields.reserve_exact(found.len());
         names.clear();
         names.reserve_exact(found.iter().map(|field| field.name.len()).sum());
         for field in found {
             let name = field.name.as_bytes();
+            let at = span(name);
+            // Where it begins the line before it has ended.
+            if at.range().start > start && !is_line_end(at.range().start) {
+                return None;
+            }
             see(name, field.value);
             names.push_str(field.name);
             // The parser gives an empty value a place of its own.
             let value = if field.value.is_empty() { Span::default() } else { span(field.value) };
-            fields.push(Place { name: span(name), value });
+            fields.push(Place { name: at, value });
         }
         names.make_ascii_lowercase();
-        true
+        Some(end)
     }
 
     /// Forgets the fields, and keeps the memory for others if it is not too much. Bytes that were taken over with the
@@ -355,8 +374,20 @@ impl LineScan {
     pub(crate) fn is_whole(&mut self, bytes: &[u8], limit: usize) -> Result<bool, ScanFault> {
         // "a size limit at its first byte too many": what is behind the limit is not looked at.
         let allowed = bytes.get(..limit).unwrap_or(bytes);
+        // Most pieces of a head that drips end no line.
+        if syntax::has_line_feed(allowed.get(self.examined..).unwrap_or_default())
+            && let ControlFlow::Break(answer) = self.look_at_lines(allowed)
+        {
+            self.examined = self.line_start;
+            return answer;
+        }
+        self.examined = allowed.len();
+        if bytes.len() > limit { Err(ScanFault::TooLong) } else { Ok(false) }
+    }
+
+    fn look_at_lines(&mut self, allowed: &[u8]) -> ControlFlow<Result<bool, ScanFault>> {
         let from = self.examined;
-        let stop = syntax::line_feeds(allowed.get(from..).unwrap_or_default(), |past| {
+        syntax::line_feeds(allowed.get(from..).unwrap_or_default(), |past| {
             let line_feed = from.wrapping_add(past);
             // "a recipient MAY recognize a single LF as a line terminator" (RFC 9112 §2.2): we may not, since where one
             // peer does and the other does not they see two different heads.
@@ -370,13 +401,7 @@ impl LineScan {
             }
             self.lines = self.lines.wrapping_add(1);
             ControlFlow::Continue(())
-        });
-        if let ControlFlow::Break(answer) = stop {
-            self.examined = self.line_start;
-            return answer;
-        }
-        self.examined = allowed.len();
-        if bytes.len() > limit { Err(ScanFault::TooLong) } else { Ok(false) }
+        })
     }
 }
 

@@ -108,7 +108,7 @@ pub(crate) enum Due {
 
 impl Outgoing {
     pub(crate) fn put(&mut self, piece: &[u8]) {
-        self.unwritten = self.unwritten.saturating_add(count(piece.len()));
+        self.accept(count(piece.len()));
         if self.queue.is_empty() {
             self.front.text.extend_from_slice(piece);
             return;
@@ -137,6 +137,11 @@ impl Outgoing {
         self.unwritten
     }
 
+    /// Whether as many bytes or more are not written.
+    pub(crate) fn holds(&self, bytes: usize) -> bool {
+        self.unwritten >= count(bytes)
+    }
+
     /// The memory of what was written, for the next head.
     pub(crate) fn take_spare(&mut self) -> Vec<u8> {
         if self.front.is_empty() { core::mem::take(&mut self.front.text) } else { Vec::new() }
@@ -145,7 +150,7 @@ impl Outgoing {
     /// Queues all of `text`, which is left empty.
     pub(crate) fn append(&mut self, text: &mut Vec<u8>) {
         if self.front.is_empty() && self.queue.is_empty() {
-            self.unwritten = self.unwritten.saturating_add(count(text.len()));
+            self.accept(count(text.len()));
             core::mem::swap(&mut self.front.text, text);
         } else {
             self.put(text);
@@ -157,14 +162,14 @@ impl Outgoing {
         if bytes.len() < COPIED_BELOW {
             self.put(&bytes);
         } else {
-            self.unwritten = self.unwritten.saturating_add(count(bytes.len()));
+            self.accept(count(bytes.len()));
             self.queue.push_back(Item::Bytes(bytes));
         }
     }
 
     pub(crate) fn push_part(&mut self, token: u64, length: u64) {
         if length > 0 {
-            self.unwritten = self.unwritten.saturating_add(length);
+            self.accept(length);
             self.queue.push_back(Item::Part { token, remaining: length });
         }
     }
@@ -193,6 +198,10 @@ impl Outgoing {
             left = left.saturating_sub(size);
         }
         self.unwritten = self.unwritten.saturating_sub(written.saturating_sub(left));
+    }
+
+    fn accept(&mut self, length: u64) {
+        self.unwritten = self.unwritten.saturating_add(length);
     }
 
     /// The chunks to write now: up to the first opaque part.

@@ -10,7 +10,7 @@ use crate::body::{BodyDecoder, Piece};
 use crate::config::Config;
 use crate::error::{Limit, ProtocolError};
 use crate::framing::RequestBody;
-use crate::head::HeadParser;
+use crate::head::{self, HeadParser};
 use crate::headers::{self, Headers};
 use crate::incoming::Incoming;
 use crate::request::Request;
@@ -80,13 +80,34 @@ impl Reader {
         self.head.is_whole(&mut self.incoming, config)
     }
 
+    /// The next request, if its head came at once and is right.
+    pub(crate) fn whole_request(&mut self, config: &Config) -> Option<Request> {
+        if self.head.is_in_the_middle() {
+            return None;
+        }
+        let here = self.incoming.bytes.len();
+        let mut request = Request::renewed(self.request.take());
+        let is_whole = head::take_whole(&mut self.incoming, config, &mut request);
+        self.count(here.saturating_sub(self.incoming.bytes.len()));
+        let begun = is_whole.then(|| self.begin(&request));
+        self.request = Some(request);
+        begun
+    }
+
     /// The next request, whose head is here.
     pub(crate) fn request(&mut self, config: &Config) -> Result<Request, ProtocolError> {
         let here = self.incoming.bytes.len();
-        let request = self.head.take(&mut self.incoming, config, self.request.take())?;
+        let mut request = Request::renewed(self.request.take());
+        self.head.take(&mut self.incoming, config, &mut request)?;
         // A whole head is looked at once more, by the parser of its fields.
         self.count(here.saturating_sub(self.incoming.bytes.len()).saturating_mul(2));
-        self.request = Some(request.clone());
+        let begun = self.begin(&request);
+        self.request = Some(request);
+        Ok(begun)
+    }
+
+    /// The body of this request is next.
+    fn begin(&mut self, request: &Request) -> Request {
         self.decoder = BodyDecoder::new(request.body());
         if !self.trailers.is_empty() {
             self.trailers = Headers::default();
@@ -96,7 +117,7 @@ impl Reader {
         self.drained = 0;
         self.rest_is_whole = None;
         self.progressed = false;
-        Ok(request)
+        request.clone()
     }
 
     /// Bytes that were looked at, each as often as it was.
@@ -295,10 +316,9 @@ impl Reader {
             return Err(ProtocolError::exceeded(Limit::TrailerFields, config.limits.fields));
         }
         let mut trailers = Headers::default();
-        trailers.raw.extend_from_slice(self.incoming.bytes.get(..bytes).unwrap_or_default());
-        if !trailers.parse(0, lines, |_, _| {}) {
-            return Err(ProtocolError::Trailer);
-        }
+        let section = self.incoming.bytes.get(..bytes).unwrap_or_default();
+        trailers.parse(section, 0, lines, |_, _| {}).ok_or(ProtocolError::Trailer)?;
+        trailers.raw.extend_from_slice(section);
         if trailers.iter().any(|field| headers::REFUSED_IN_TRAILERS.contains(&field.name())) {
             return Err(ProtocolError::Trailer);
         }
@@ -308,6 +328,7 @@ impl Reader {
                 && !name.starts_with("x-forwarded-")
                 && !request.is_some_and(|request| request.has_connection_option(name))
         });
-        Ok(trailers)
+        // Of those that were dropped nothing is held.
+        Ok(if trailers.is_empty() { Headers::default() } else { trailers })
     }
 }

@@ -95,20 +95,24 @@ pub(crate) struct Facts {
 }
 
 impl Request {
-    /// Reads the fields, into the memory of an old request where nobody holds that any more.
-    pub(crate) fn new<E>(
+    /// One that nobody else holds, to read the next head into: `last`, if that is such a one.
+    pub(crate) fn renewed(last: Option<Self>) -> Self {
+        match last {
+            Some(Self(head)) if Arc::strong_count(&head) == 1 => Self(head),
+            Some(_) | None => Self(Arc::default()),
+        }
+    }
+
+    /// Reads the fields into it; nobody else holds it.
+    pub(crate) fn read<E>(
+        &mut self,
         line: RequestLine,
-        spare: Option<Self>,
         read: impl FnOnce(&mut Headers) -> Result<Facts, E>,
-    ) -> Result<Self, E> {
-        let mut head = match spare {
-            Some(Self(head)) if Arc::strong_count(&head) == 1 => head,
-            Some(_) | None => Arc::default(),
-        };
-        let place = Arc::make_mut(&mut head);
-        place.line = line;
-        place.facts = read(&mut place.headers)?;
-        Ok(Self(head))
+    ) -> Result<(), E> {
+        let head = Arc::make_mut(&mut self.0);
+        head.line = line;
+        head.facts = read(&mut head.headers)?;
+        Ok(())
     }
 
     /// Its memory without its bytes, if nobody else holds it.
@@ -119,7 +123,12 @@ impl Request {
 
     /// The method, as it came: "get" is not "GET" (RFC 9110 §9.1).
     pub fn method(&self) -> &str {
-        core::str::from_utf8(self.part(self.0.line.method)).unwrap_or_default()
+        match self.part(self.0.line.method) {
+            // Nearly all, and often asked.
+            b"GET" => "GET",
+            b"POST" => "POST",
+            method => core::str::from_utf8(method).unwrap_or_default(),
+        }
     }
 
     /// The whole request target, as it came.

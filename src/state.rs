@@ -549,6 +549,7 @@ impl State {
 
     /// "After the last request of a connection, or after a fault, what still arrives is neither parsed nor stored." What
     /// arrives before a switch belongs to the next protocol.
+    #[inline]
     pub(crate) fn discards(self) -> bool {
         match self.reading {
             Reading::Closed => self.next != Next::Switch,

@@ -167,17 +167,28 @@ impl Digits {
     }
 }
 
-/// Shows to `see` where each line feed is, until it breaks. Every head is scanned for them before anything else looks at
-/// it, so what has none is passed in blocks, and their places are found by words. (No place in a slice is so large that a
-/// sum with it could wrap.)
+/// Whether there is a line feed. Every head is scanned for them before anything else looks at it, so what has none is
+/// passed in blocks.
+#[inline]
+pub(crate) fn has_line_feed(bytes: &[u8]) -> bool {
+    let (blocks, rest) = bytes.as_chunks::<16>();
+    blocks.iter().any(has_line_feed_in) || rest.contains(&b'\n')
+}
+
+#[inline]
+fn has_line_feed_in<const N: usize>(block: &[u8; N]) -> bool {
+    #[allow(clippy::needless_bitwise_bool, reason = "a lazy `||` would look at the bytes one by one")]
+    block.iter().fold(false, |any, &byte| any | (byte == b'\n'))
+}
+
+/// Shows to `see` where each line feed is, until it breaks: the places in a block are found by words. (No place in a slice
+/// is so large that a sum with it could wrap.)
 #[inline]
 pub(crate) fn line_feeds<B>(bytes: &[u8], mut see: impl FnMut(usize) -> ControlFlow<B>) -> ControlFlow<B> {
-    #[allow(clippy::needless_bitwise_bool, reason = "a lazy `||` would look at the bytes one by one")]
-    let has_one = |block: &[u8; 32]| block.iter().fold(false, |any, &byte| any | (byte == b'\n'));
     let (blocks, rest) = bytes.as_chunks::<32>();
     let mut at = 0_usize;
     for block in blocks {
-        if has_one(block) {
+        if has_line_feed_in(block) {
             let (words, _) = block.as_chunks::<8>();
             for (word, past) in words.iter().zip([0, 8, 16, 24]) {
                 line_feeds_in(*word, at.wrapping_add(past), &mut see)?;

@@ -179,6 +179,8 @@ pub(crate) struct Waits {
     shutdown_since: Instant,
     /// How long this body was waited for, in all.
     body_wait: Nanos,
+    /// Nothing of what was waited for at the last turn is due before; `ZERO` where that was not asked.
+    first_due: Instant,
 }
 
 /// What is waited for at a turn, and whether a part of it has come since the last one, so that it counts from now.
@@ -201,6 +203,7 @@ impl Waits {
         unwritten_since: Instant::NEVER,
         shutdown_since: Instant::NEVER,
         body_wait: Nanos(0),
+        first_due: Instant::ZERO,
     };
 
     /// Takes the time. "An earlier `now` counts as the latest told."
@@ -214,6 +217,7 @@ impl Waits {
 
     /// Takes which waits are on.
     pub(crate) fn turn(&mut self, turn: Turn) {
+        self.first_due = Instant::ZERO;
         if self.awaited != turn.awaited {
             self.awaited = turn.awaited;
             self.awaited_since = self.now;
@@ -239,11 +243,19 @@ impl Waits {
         self.body_wait = Nanos(0);
     }
 
+    /// Whether what was waited for before this turn may be due. A wait that began since is not.
+    pub(crate) fn may_be_due(&self) -> bool {
+        self.first_due <= self.now
+    }
+
+    /// Whether something was unwritten at the last turn.
+    pub(crate) fn was_unwritten(&self) -> bool {
+        self.unwritten_since != Instant::NEVER
+    }
+
     /// Whether, at the last turn, there was a wait that has nothing to do with bytes that came and are not interpreted yet.
     pub(crate) fn has_more_than_reading(&self) -> bool {
-        self.unwritten_since != Instant::NEVER
-            || self.shutdown_since != Instant::NEVER
-            || self.awaited == Awaited::Close
+        self.was_unwritten() || self.shutdown_since != Instant::NEVER || self.awaited == Awaited::Close
     }
 
     /// What has lasted too long, of what has nothing to do with bytes that came and are not interpreted yet.
@@ -259,13 +271,19 @@ impl Waits {
     }
 
     /// When the next of them will have lasted too long, `None` if there is none; or which of them has.
-    pub(crate) fn deadline(&self, timeouts: &Timeouts, body_bytes: u64) -> Result<Option<Instant>, Overdue> {
+    pub(crate) fn deadline(&mut self, timeouts: &Timeouts, body_bytes: u64) -> Result<Option<Instant>, Overdue> {
         let peer = self.peer_deadline(timeouts, body_bytes);
         let first = peer.min(self.write_deadline(timeouts)).min(self.shutdown_deadline(timeouts));
+        self.first_due = first;
         if first <= self.now {
             return Err(self.overdue_before_reading(timeouts).unwrap_or(Overdue::Peer(self.awaited)));
         }
-        Ok((first != Instant::NEVER).then_some(first))
+        Ok(self.first_due())
+    }
+
+    /// When the next of what was waited for at the last turn will have lasted too long.
+    pub(crate) fn first_due(&self) -> Option<Instant> {
+        (self.first_due != Instant::NEVER).then_some(self.first_due)
     }
 
     /// Whether it was the body's rate, before its silence, that was too low.

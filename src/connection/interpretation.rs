@@ -1,0 +1,167 @@
+//! From what came to what happened: "in stream order and no further than someone asked".
+
+use super::Connection;
+use crate::action::{Action, Wait};
+use crate::config::HalfClose;
+use crate::error::CloseReason;
+use crate::exchange::ExchangeId;
+use crate::reader::Drained;
+use crate::request::Request;
+use crate::state::{Event, Reading};
+
+impl Connection {
+    /// Whether the last answer was to wait for the rest of a head, and for nothing else. As long as that does not come to
+    /// its end it stands: "Bytes do not extend" its deadline.
+    pub(super) fn waits_for_a_head_only(&self) -> bool {
+        self.state.reading == Reading::Head
+            && !self.waits.may_be_due()
+            && !self.waits.was_unwritten()
+            && !self.reader.incoming.ended
+    }
+
+    /// What its next piece leads to: heads drip, and this is what a piece costs. `None` if it is none of what that is good
+    /// for.
+    pub(super) fn look_at_a_piece_of_a_head(&mut self) -> Option<Action> {
+        match self.reader.has_head(&self.config) {
+            Ok(false) => {
+                debug_assert!(self.writer.outgoing.is_empty(), "nobody writes between two requests");
+                self.was_read = false;
+                Some(Action::Wait(Wait { read: true, write: false, deadline: self.waits.first_due() }))
+            }
+            Ok(true) => self.take_request().map(|request| self.start(request)),
+            Err(error) => {
+                self.break_off(error, Event::Fault);
+                None
+            }
+        }
+    }
+
+    /// Interprets what came, as far as somebody asks: "a head when no exchange is in flight, a body when `receive` or the
+    /// drain asks".
+    pub(super) fn interpret(&mut self) -> Option<Request> {
+        loop {
+            let before = self.state.reading;
+            match before {
+                Reading::Idle | Reading::Head => {
+                    let request = self.interpret_head();
+                    if request.is_some() {
+                        return request;
+                    }
+                }
+                Reading::Wanted | Reading::Draining => self.interpret_body(),
+                Reading::Body | Reading::Ended | Reading::Closed => {
+                    if self.reader.incoming.ended {
+                        self.interpret_end();
+                    }
+                }
+            }
+            if !self.reader.incoming.bytes.is_empty() && self.discards() {
+                self.reader.incoming.clear();
+            }
+            if self.state.reading == before {
+                return None;
+            }
+        }
+    }
+
+    /// The request, if its head is here.
+    fn interpret_head(&mut self) -> Option<Request> {
+        let is_idle = self.state.reading == Reading::Idle;
+        if is_idle {
+            if self.is_above_high_water() {
+                return None;
+            }
+            if !self.reader.incoming.bytes.is_empty()
+                && let Some(request) = self.reader.whole_request(&self.config)
+            {
+                return self.unless_torn(request);
+            }
+        }
+        match self.reader.has_head(&self.config) {
+            Ok(true) => return self.take_request(),
+            Ok(false) => {
+                if is_idle {
+                    self.interpret_idleness();
+                }
+                if self.reader.incoming.ended {
+                    self.interpret_end();
+                }
+            }
+            Err(error) => self.break_off(error, Event::Fault),
+        }
+        None
+    }
+
+    fn interpret_idleness(&mut self) {
+        if self.reader.head_has_begun() {
+            self.moved_on(Event::HeadBegan);
+        } else if self.reader.incoming.bytes.is_empty() && self.writer.outgoing.is_empty() {
+            // "An idle connection gives its buffers back by itself."
+            self.reader.release();
+            self.writer.shrink();
+        }
+    }
+
+    fn take_request(&mut self) -> Option<Request> {
+        match self.reader.request(&self.config) {
+            Ok(request) => self.unless_torn(request),
+            Err(error) => {
+                self.break_off(error, Event::Fault);
+                None
+            }
+        }
+    }
+
+    /// "requests that arrived whole before it are served": a torn one never starts.
+    fn unless_torn(&mut self, request: Request) -> Option<Request> {
+        if self.reader.incoming.ended && !self.reader.rest_is_whole(&self.config) {
+            self.happened(Event::Eof, CloseReason::ClientClosed);
+            return None;
+        }
+        Some(request)
+    }
+
+    fn interpret_body(&mut self) {
+        let is_wanted = self.state.reading == Reading::Wanted;
+        let found = if is_wanted {
+            self.reader.has_part(&self.config).map(|is_here| is_here.then_some(Event::BodyArrived))
+        } else {
+            self.reader.drain(&self.config).map(|drained| match drained {
+                Drained::Pending => None,
+                Drained::Ended => Some(Event::BodyEnded),
+                Drained::OverBudget => Some(Event::LastRequest),
+            })
+        };
+        match found {
+            Ok(Some(Event::LastRequest)) => self.happened(Event::LastRequest, CloseReason::EarlyResponse),
+            Ok(Some(event)) => self.moved_on(event),
+            Ok(None) if self.reader.incoming.ended => self.interpret_end(),
+            Ok(None) => {}
+            Err(error) => self.break_off(error, Event::Fault),
+        }
+    }
+
+    /// The end of the stream, where all before it was interpreted.
+    fn interpret_end(&mut self) {
+        let is_told = match self.state.reading {
+            Reading::Body => !self.reader.rest_is_whole(&self.config),
+            Reading::Ended => self.config.half_close == HalfClose::Disconnect || !self.state.in_flight(),
+            Reading::Idle | Reading::Head | Reading::Wanted | Reading::Draining | Reading::Closed => true,
+        };
+        if is_told {
+            self.happened(Event::Eof, CloseReason::ClientClosed);
+        }
+    }
+
+    pub(super) fn start(&mut self, request: Request) -> Action {
+        self.id = ExchangeId(self.id.0.saturating_add(1));
+        self.moved_on(Event::Requested);
+        self.writer.begin(&request);
+        self.waits.body_begins();
+        if !request.is_persistent() || self.id.0 >= self.config.limits.requests {
+            self.happened(Event::LastRequest, CloseReason::LastRequest);
+        }
+        self.turn();
+        Action::Start(self.id, request)
+    }
+}
