@@ -385,6 +385,7 @@ impl LineScan {
         if bytes.len() > limit { Err(ScanFault::TooLong) } else { Ok(false) }
     }
 
+    #[inline(never)] // so that a piece which ends no line costs little
     fn look_at_lines(&mut self, allowed: &[u8]) -> ControlFlow<Result<bool, ScanFault>> {
         let from = self.examined;
         syntax::line_feeds(allowed.get(from..).unwrap_or_default(), |past| {
