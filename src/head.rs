@@ -147,11 +147,6 @@ impl LineParser {
         config: &Config,
     ) -> Result<Option<(RequestLine, usize)>, ProtocolError> {
         let allowed = buffer.get(..limit).unwrap_or(buffer);
-        if self.examined == 0
-            && let Some(found) = whole_line(allowed, config)
-        {
-            return Ok(Some(found));
-        }
         let from = self.examined;
         // All that parts or ends anything is a space or a control character; the bytes between are judged with the line.
         for (past, &byte) in allowed.get(from..).unwrap_or_default().iter().enumerate() {
@@ -213,23 +208,6 @@ impl LineParser {
             _ => Ok(()),
         }
     }
-}
-
-/// A line that is here to its end and right, as nearly all are: found from both of its ends. What is wrong goes the long
-/// way, where alone it is said how.
-fn whole_line(allowed: &[u8], config: &Config) -> Option<(RequestLine, usize)> {
-    let line_feed = syntax::find_line_feed(allowed)?;
-    let line = allowed.get(..line_feed)?.strip_suffix(b"\r")?;
-    let first = line.iter().position(|&byte| byte == b' ')?;
-    let second = line.len().checked_sub(b" HTTP/1.1".len())?;
-    let target_bytes = second.checked_sub(first)?.checked_sub(1)?;
-    if first > config.limits.method_bytes
-        || target_bytes > config.limits.target_bytes
-        || line.get(second) != Some(&b' ')
-    {
-        return None;
-    }
-    Some((judge(line, first, second, config).ok()?, line_feed.checked_add(1)?))
 }
 
 /// "the request line at its CRLF (three parts, each parted by one SP, else 400; then version, method, CONNECT's 501
@@ -326,6 +304,22 @@ pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, request: &mut
     let length = incoming.bytes.len().min(config.limits.head_bytes);
     let line = incoming.bytes.get(..length).and_then(|allowed| whole_line(allowed, config));
     line.is_some_and(|line| read(request, incoming, line, length, Headers::FEW, config).is_ok())
+}
+
+/// The request line of such a head, found from both of its ends, and where it ends.
+fn whole_line(allowed: &[u8], config: &Config) -> Option<(RequestLine, usize)> {
+    let line_feed = syntax::find_line_feed(allowed)?;
+    let line = allowed.get(..line_feed)?.strip_suffix(b"\r")?;
+    let first = line.iter().position(|&byte| byte == b' ')?;
+    let second = line.len().checked_sub(b" HTTP/1.1".len())?;
+    let target_bytes = second.checked_sub(first)?.checked_sub(1)?;
+    if first > config.limits.method_bytes
+        || target_bytes > config.limits.target_bytes
+        || line.get(second) != Some(&b' ')
+    {
+        return None;
+    }
+    Some((judge(line, first, second, config).ok()?, line_feed.checked_add(1)?))
 }
 
 /// Judges the fields, "at the head's end", and takes it: `line` is its request line and where that ends, `length` at least

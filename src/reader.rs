@@ -89,9 +89,13 @@ impl Reader {
         let mut request = Request::renewed(self.request.take());
         let is_whole = head::take_whole(&mut self.incoming, config, &mut request);
         self.count(here.saturating_sub(self.incoming.bytes.len()));
-        let begun = is_whole.then(|| self.begin(&request));
+        if !is_whole {
+            self.request = request.emptied(usize::MAX);
+            return None;
+        }
+        let begun = self.begin(&request);
         self.request = Some(request);
-        begun
+        Some(begun)
     }
 
     /// The next request, whose head is here.
