@@ -41,9 +41,9 @@ impl HeadParser {
         self.stage != Stage::Before
     }
 
-    /// Whether a part of what comes before a head, or of the head, was looked at.
-    pub(crate) fn is_in_the_middle(&self) -> bool {
-        self.has_begun() || self.blank > 0
+    /// Whether bytes before the head were skipped: they count.
+    pub(crate) fn has_skipped(&self) -> bool {
+        self.blank > 0
     }
 
     /// Bytes of an unfinished head that were looked at.

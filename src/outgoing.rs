@@ -167,11 +167,11 @@ impl Outgoing {
         }
     }
 
+    /// An opaque part, which is not empty.
     pub(crate) fn push_part(&mut self, token: u64, length: u64) {
-        if length > 0 {
-            self.accept(length);
-            self.queue.push_back(Item::Part { token, remaining: length });
-        }
+        debug_assert!(length > 0, "nothing is moved for nothing");
+        self.accept(length);
+        self.queue.push_back(Item::Part { token, remaining: length });
     }
 
     /// Whether all of it is written.
@@ -248,16 +248,15 @@ impl Outgoing {
         *self = Self::default();
     }
 
-    /// Gives large buffers back when there is nothing to write.
+    /// Gives large buffers back, where there is nothing to write.
     pub(crate) fn shrink(&mut self, keep_bytes: usize) {
-        if self.is_empty() {
-            let queue = self.queue.capacity().saturating_mul(size_of::<Item>());
-            if self.front.text.capacity().saturating_add(queue) > keep_bytes {
-                self.front = Buffer::default();
-            }
-            if queue > keep_bytes {
-                self.queue = VecDeque::new();
-            }
+        debug_assert!(self.is_empty(), "what is unwritten is kept");
+        let queue = self.queue.capacity().saturating_mul(size_of::<Item>());
+        if self.front.text.capacity().saturating_add(queue) > keep_bytes {
+            self.front = Buffer::default();
+        }
+        if queue > keep_bytes {
+            self.queue = VecDeque::new();
         }
     }
 }

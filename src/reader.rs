@@ -82,7 +82,7 @@ impl Reader {
 
     /// The next request, if its head came at once and is right.
     pub(crate) fn whole_request(&mut self, config: &Config) -> Option<Request> {
-        if self.head.is_in_the_middle() {
+        if self.head.has_skipped() {
             return None;
         }
         let here = self.incoming.bytes.len();
@@ -132,6 +132,7 @@ impl Reader {
 
     /// An idle connection holds nothing of its last request but a little memory for the next.
     pub(crate) fn release(&mut self) {
+        debug_assert!(self.incoming.bytes.is_empty(), "what comes before a head is taken byte by byte");
         self.incoming.clear();
         if self.request.as_ref().is_some_and(|request| !request.headers().raw().is_empty()) {
             self.request = self.request.take().and_then(|request| request.emptied(KEPT_BYTES));

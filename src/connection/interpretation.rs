@@ -95,7 +95,7 @@ impl Connection {
     fn interpret_idleness(&mut self) {
         if self.reader.head_has_begun() {
             self.moved_on(Event::HeadBegan);
-        } else if self.reader.incoming.bytes.is_empty() && self.writer.outgoing.is_empty() {
+        } else if self.writer.outgoing.is_empty() {
             // "An idle connection gives its buffers back by itself."
             self.reader.release();
             self.writer.shrink();
