@@ -19,7 +19,7 @@ use std::task::Context;
 
 use mio::Registry;
 use mio::net::TcpStream;
-use sansgi::{Action, Connection, Date, Driver, Instant};
+use sansgi::{Action, Connection, Driver, Instant};
 
 use app::{Moving, Part, Server, Tasks};
 use reactor::Reactor;
@@ -41,11 +41,12 @@ impl Peer {
         Self { stream: Some(stream), driver, tasks, file }
     }
 
-    /// Readiness is told once, so this goes on until the socket says that it would block, but only so far: others want
+    /// Reads into `room`, which serves all of them: to copy a request out of it costs less than to clear a buffer for each
+    /// read. Readiness is told once, so this goes on until the socket says that it would block, but only so far: others want
     /// their turn too. Its next one is due at the time that it returns, if nothing happens before.
-    pub(crate) fn turn(&mut self, registry: &Registry, server: &Server) -> Option<Instant> {
+    pub(crate) fn turn(&mut self, registry: &Registry, server: &Server, room: &mut [u8]) -> Option<Instant> {
+        self.driver.lock().set_date(app::date());
         for _ in 0..64 {
-            self.driver.lock().set_date(Date::now());
             let action = self.driver.lock().next_action(server.clock.now());
             let (wait, part) = match action {
                 Action::Wait(wait) => (wait, None),
@@ -83,16 +84,17 @@ impl Peer {
                 Err(ErrorKind::WouldBlock.into())
             };
             let done = match written {
-                Err(error) if error.kind() == ErrorKind::WouldBlock && wait.read => read(stream, &mut conn),
+                Err(error) if error.kind() == ErrorKind::WouldBlock && wait.read => read(stream, &mut conn, room),
                 written => written,
             };
             match done.map_err(|error| error.kind()) {
                 Ok(()) | Err(ErrorKind::Interrupted) => {}
                 Err(ErrorKind::WouldBlock) => {
                     drop(conn);
-                    // What another thread changes is told by this waker.
-                    let changed = self.driver.poll_changed(&mut Context::from_waker(&self.tasks.waker()));
-                    if changed.is_pending() {
+                    // What an application changes from another thread is told by this waker.
+                    let waker = self.tasks.waker();
+                    if self.tasks.is_empty() || self.driver.poll_changed(&mut Context::from_waker(&waker)).is_pending()
+                    {
                         return wait.deadline.into_iter().chain(self.tasks.alarm()).min();
                     }
                 }
@@ -130,14 +132,10 @@ fn write(mut stream: &TcpStream, conn: &mut Connection, file: &mut Moving, part:
     Ok(())
 }
 
-fn read(mut stream: &TcpStream, conn: &mut Connection) -> io::Result<()> {
-    let mut buffer = conn.read_buffer();
-    buffer.resize(buffer.capacity(), 0);
-    let read = stream.read(&mut buffer)?;
-    buffer.truncate(read);
-    match read {
+fn read(mut stream: &TcpStream, conn: &mut Connection, room: &mut [u8]) -> io::Result<()> {
+    match stream.read(room)? {
         0 => conn.handle_eof(),
-        _ => conn.handle_read(buffer),
+        read => conn.handle_bytes(&room[..read]),
     }
     Ok(())
 }

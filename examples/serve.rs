@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use sansgi::{Action, Connection, Date, Driver};
+use sansgi::{Action, Connection, Driver};
 
 use app::{Moving, Part, Server, Tasks};
 
@@ -35,12 +35,16 @@ fn drive(mut stream: TcpStream, server: &Server) {
     // happens on its connection's thread.
     let mut tasks = Tasks::new(move || clock.now(), move || this_thread.unpark());
     let mut file = Moving::new(&server.app);
+    let mut timeout = Duration::ZERO;
     loop {
         if server.shutdown.is_requested() {
             driver.lock().handle_shutdown();
         }
-        driver.lock().set_date(Date::now());
-        let action = driver.lock().next_action(clock.now());
+        let action = {
+            let mut conn = driver.lock();
+            conn.set_date(app::date());
+            conn.next_action(clock.now())
+        };
         let (wait, part) = match action {
             Action::Wait(wait) => (wait, None),
             Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
@@ -62,15 +66,17 @@ fn drive(mut stream: TcpStream, server: &Server) {
         }
         let deadline = wait.deadline.into_iter().chain(tasks.alarm()).min();
         let left = deadline.map_or(TICK, |deadline| deadline.saturating_duration_since(clock.now()));
-        let timeout = left.clamp(Duration::from_millis(1), TICK);
-        let done = if wait.write {
-            write(&mut stream, timeout, &mut driver, &mut file, part)
-        } else if wait.read {
-            read(&mut stream, timeout, &mut driver)
-        } else {
-            thread::park_timeout(timeout);
-            Ok(())
-        };
+        let done = set_timeout(&stream, &mut timeout, left.clamp(Duration::from_millis(1), TICK));
+        let done = done.and_then(|()| {
+            if wait.write {
+                write(&mut stream, &mut driver, &mut file, part)
+            } else if wait.read {
+                read(&mut stream, &mut driver)
+            } else {
+                thread::park_timeout(timeout);
+                Ok(())
+            }
+        });
         match done.map_err(|error| error.kind()) {
             // When the time is up, the next question says what follows.
             Ok(()) | Err(ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {}
@@ -83,14 +89,17 @@ fn drive(mut stream: TcpStream, server: &Server) {
     }
 }
 
-fn write(
-    stream: &mut TcpStream,
-    timeout: Duration,
-    driver: &mut Driver,
-    file: &mut Moving,
-    part: Option<Part>,
-) -> io::Result<()> {
-    stream.set_write_timeout(Some(timeout))?;
+/// Mostly it is a tick, as it was before: then this costs nothing.
+fn set_timeout(stream: &TcpStream, last: &mut Duration, timeout: Duration) -> io::Result<()> {
+    if *last != timeout {
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
+        *last = timeout;
+    }
+    Ok(())
+}
+
+fn write(stream: &mut TcpStream, driver: &mut Driver, file: &mut Moving, part: Option<Part>) -> io::Result<()> {
     let mut conn = driver.lock(); // the application runs on this thread, so it does not miss it
     if let Some(part) = part {
         return file.send(&mut conn, part, stream);
@@ -101,8 +110,7 @@ fn write(
     Ok(())
 }
 
-fn read(stream: &mut TcpStream, timeout: Duration, driver: &mut Driver) -> io::Result<()> {
-    stream.set_read_timeout(Some(timeout))?;
+fn read(stream: &mut TcpStream, driver: &mut Driver) -> io::Result<()> {
     let mut buffer = driver.lock().read_buffer();
     buffer.resize(buffer.capacity(), 0);
     let read = stream.read(&mut buffer)?;

@@ -439,7 +439,8 @@ enum Side {
 pub struct ConnectionGuard<'a> {
     shared: MutexGuard<'a, Shared>,
     side: Side,
-    before: Stamp,
+    /// None: the driver has it, and nobody waits, so there is nobody to tell what changes.
+    before: Option<Stamp>,
     // Dropped after the lock, as the fields of a struct are dropped in order.
     replaced: Option<Waker>,
     /// Mostly there is one, which needs no memory of its own.
@@ -463,7 +464,7 @@ impl Drop for Wake {
 impl<'a> ConnectionGuard<'a> {
     fn new(mutex: &'a Mutex<Shared>, side: Side) -> Self {
         let shared = lock(mutex);
-        let before = shared.connection.stamp();
+        let before = (side == Side::Application || !shared.waiting.is_empty()).then(|| shared.connection.stamp());
         Self { shared, side, before, replaced: None, woken: None, more_woken: Vec::new(), driver: None }
     }
 
@@ -498,7 +499,7 @@ impl DerefMut for ConnectionGuard<'_> {
 impl Drop for ConnectionGuard<'_> {
     fn drop(&mut self) {
         let Shared { connection, has_changed, driver, waiting, .. } = &mut *self.shared;
-        if connection.stamp() == self.before {
+        if self.before.is_none_or(|before| before == connection.stamp()) {
             return;
         }
         let side = self.side;

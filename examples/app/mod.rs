@@ -8,24 +8,25 @@ mod moving;
 mod shutdown;
 mod tasks;
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::future::{Future, pending};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 use std::{io, thread};
 
 use bytes::Bytes;
-use sansgi::{Channel, Clock, Config, Outcome, ReceiveEvent, Request, SendError, SendEvent};
+use sansgi::{Channel, Clock, Config, Date, Outcome, ReceiveEvent, Request, SendError, SendEvent};
 use socket2::SockRef;
 use tungstenite::protocol::{Role, WebSocket};
 
 pub(crate) use cli::{main, seed};
 pub(crate) use moving::{Moving, Part};
 pub(crate) use shutdown::{Shutdown, Tracker};
-pub(crate) use tasks::Tasks;
+pub(crate) use tasks::{Applications, Tasks};
 
 /// What all connections of a server share.
 #[derive(Clone)]
@@ -57,6 +58,19 @@ impl Server {
     {
         self.tasks.track(self.app.clone().run(channel, request, sleep))
     }
+}
+
+/// The date of now. It is written once a second and thread, which costs less than once a turn.
+pub(crate) fn date() -> Date {
+    thread_local! { static LAST: Cell<(u64, Date)> = Cell::new((0, Date::from_unix(0))) }
+    let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+    let (second, date) = LAST.get();
+    if second == now {
+        return date;
+    }
+    let date = Date::from_unix(now);
+    LAST.set((now, date));
+    date
 }
 
 /// Waits for it; if there is none, for ever.

@@ -2,16 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 #[derive(Clone, Default)]
-pub(crate) struct Shutdown(Arc<Mutex<State>>);
+pub(crate) struct Shutdown(Arc<Shared>);
+
+/// The flag is beside the lock, as every turn of every connection looks at it. It is set under the lock, so that who
+/// waits there is woken.
+#[derive(Default)]
+struct Shared {
+    is_requested: AtomicBool,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
-    is_requested: bool,
     next_key: u64,
     waiting: BTreeMap<u64, Waker>,
     calls: Vec<Box<dyn FnOnce() + Send>>,
@@ -20,8 +29,8 @@ struct State {
 impl Shutdown {
     pub(crate) fn request(&self) {
         let mut state = self.lock();
-        state.is_requested = true;
-        let (waiting, calls) = (std::mem::take(&mut state.waiting), std::mem::take(&mut state.calls));
+        self.0.is_requested.store(true, Ordering::SeqCst);
+        let (waiting, calls) = (mem::take(&mut state.waiting), mem::take(&mut state.calls));
         drop(state);
         waiting.into_values().for_each(Waker::wake);
         for call in calls {
@@ -30,13 +39,13 @@ impl Shutdown {
     }
 
     pub(crate) fn is_requested(&self) -> bool {
-        self.lock().is_requested
+        self.0.is_requested.load(Ordering::SeqCst)
     }
 
     /// Calls it then, or now, from any thread.
     pub(crate) fn on_request(&self, call: impl FnOnce() + Send + 'static) {
         let mut state = self.lock();
-        if state.is_requested {
+        if self.is_requested() {
             drop(state);
             call();
         } else {
@@ -48,17 +57,19 @@ impl Shutdown {
     pub(crate) fn requested(&self) -> Requested {
         let mut state = self.lock();
         state.next_key += 1;
-        Requested { shutdown: self.clone(), key: state.next_key, was_ready: false }
+        Requested { shutdown: self.clone(), key: state.next_key, waker: None, was_ready: false }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 pub(crate) struct Requested {
     shutdown: Shutdown,
     key: u64,
+    /// What waits under this key.
+    waker: Option<Waker>,
     was_ready: bool,
 }
 
@@ -66,13 +77,16 @@ impl Future for Requested {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let mut state = this.shutdown.lock();
-        if state.is_requested {
-            return if std::mem::replace(&mut this.was_ready, true) { Poll::Pending } else { Poll::Ready(()) };
+        let Self { shutdown, key, waker, was_ready } = &mut *self;
+        if !shutdown.is_requested() && !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            let mut state = shutdown.lock();
+            if !shutdown.is_requested() {
+                state.waiting.insert(*key, context.waker().clone());
+            }
+            drop(state);
+            *waker = Some(context.waker().clone());
         }
-        state.waiting.entry(this.key).or_insert_with(|| context.waker().clone()).clone_from(context.waker());
-        Poll::Pending
+        if shutdown.is_requested() && !mem::replace(was_ready, true) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 

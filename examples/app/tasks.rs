@@ -1,4 +1,4 @@
-//! For drivers that have no runtime: the applications of one connection, polled by whoever drives it.
+//! The applications of one connection, polled by whoever drives it: within its task, or where there is no runtime.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,8 +12,39 @@ use sansgi::{Channel, Instant, Request};
 use super::App;
 
 /// More than one, where an application goes on after its response.
+#[derive(Default)]
+pub(crate) struct Applications(Vec<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Applications {
+    pub(crate) fn start(&mut self, application: impl Future<Output = ()> + Send + 'static) {
+        self.0.push(Box::pin(application));
+    }
+
+    /// Each goes on as far as it can. One that panics has ended, and its exchange with it; the others go on.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) {
+        self.0.retain_mut(|application| {
+            catch_unwind(AssertUnwindSafe(|| application.as_mut().poll(context)))
+                .is_ok_and(|answer| answer.is_pending())
+        });
+    }
+
+    /// Waits until none is left.
+    pub(crate) async fn ended(&mut self) {
+        poll_fn(|context| {
+            self.poll(context);
+            if self.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Applications for a driver that has no runtime: it learns when to poll them.
 pub(crate) struct Tasks {
-    running: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    running: Applications,
     woken: Arc<Woken>,
     clock: Arc<Alarms>,
 }
@@ -36,12 +67,13 @@ impl Tasks {
         notify: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         Self {
-            running: Vec::new(),
+            running: Applications::default(),
             woken: Arc::new(Woken { is_woken: AtomicBool::new(false), notify: Box::new(notify) }),
             clock: Arc::new(Alarms { now: Box::new(now), first: Mutex::new(None) }),
         }
     }
 
+    /// It begins with the next `poll`, which is to follow: nobody is notified.
     pub(crate) fn start(&mut self, app: &App, channel: Channel, request: Request) {
         let clock = Arc::clone(&self.clock);
         let sleep = move |duration| {
@@ -49,12 +81,11 @@ impl Tasks {
             let until = (clock.now)() + duration;
             poll_fn(move |_| clock.poll_until(until))
         };
-        self.running.push(Box::pin(app.clone().run(channel, request, sleep)));
-        Arc::clone(&self.woken).wake();
+        self.running.start(app.clone().run(channel, request, sleep));
+        self.woken.is_woken.store(true, Ordering::SeqCst);
     }
 
     /// Where something has happened for them, each goes on as far as it can; then the connection is to be asked again.
-    /// One that panics has ended, and its exchange with it; the others go on.
     pub(crate) fn poll(&mut self) -> bool {
         let is_due = self.alarm().is_some_and(|alarm| alarm <= (self.clock.now)());
         if !self.woken.is_woken.swap(false, Ordering::SeqCst) && !is_due {
@@ -62,10 +93,7 @@ impl Tasks {
         }
         self.clock.clear();
         let waker = self.waker();
-        let mut context = Context::from_waker(&waker);
-        self.running.retain_mut(|task| {
-            catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut context))).is_ok_and(|answer| answer.is_pending())
-        });
+        self.running.poll(&mut Context::from_waker(&waker));
         true
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct Reactor {
     peers: HashMap<Token, Slot>,
     last: Token,
     timers: BTreeSet<(Instant, Token)>,
+    /// To read into.
+    room: Vec<u8>,
     /// Whose tasks were woken, by any thread; one that is not ours must end the wait for events too.
     woken: Receiver<Token>,
     wake: Sender<Token>,
@@ -31,7 +33,7 @@ pub(crate) struct Reactor {
 
 struct Slot {
     peer: Peer,
-    /// What stands for it in the list of timers.
+    /// What stands for it in the list of timers: it may be too early, which costs a turn, but less than to move it in each.
     timer: Option<Instant>,
 }
 
@@ -48,8 +50,8 @@ impl Reactor {
         let on_request = Arc::clone(&waker);
         server.shutdown.on_request(move || drop(on_request.wake()));
         let (wake, woken) = mpsc::channel();
-        let (listener, peers, timers) = (Some(listener), HashMap::new(), BTreeSet::new());
-        Ok(Self { server, poll, listener, peers, last: WAKER, timers, woken, wake, waker })
+        let (listener, peers, timers, room) = (Some(listener), HashMap::new(), BTreeSet::new(), vec![0; 16 * 1024]);
+        Ok(Self { server, poll, listener, peers, last: WAKER, timers, room, woken, wake, waker })
     }
 
     /// Until shutdown is requested and the last connection has ended.
@@ -74,6 +76,9 @@ impl Reactor {
                 && due <= self.server.clock.now()
             {
                 self.timers.pop_first();
+                if let Some(slot) = self.peers.get_mut(&token) {
+                    slot.timer = None;
+                }
                 turns.push(token);
             }
             if self.server.shutdown.is_requested() && self.listener.take().is_some() {
@@ -124,12 +129,17 @@ impl Reactor {
 
     fn turn(&mut self, token: Token) {
         let Some(Slot { peer, timer }) = self.peers.get_mut(&token) else { return };
-        if let Some(due) = timer.take() {
-            self.timers.remove(&(due, token));
+        let due = peer.turn(self.poll.registry(), &self.server, &mut self.room);
+        if let Some(due) = due.filter(|due| timer.is_none_or(|timer| *due < timer)) {
+            self.timers.insert((due, token));
+            if let Some(late) = timer.replace(due) {
+                self.timers.remove(&(late, token));
+            }
         }
-        *timer = peer.turn(self.poll.registry(), &self.server);
-        self.timers.extend(timer.map(|due| (due, token)));
         if peer.is_over() {
+            if let Some(timer) = *timer {
+                self.timers.remove(&(timer, token));
+            }
             self.peers.remove(&token);
         }
     }

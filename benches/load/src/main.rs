@@ -1,7 +1,8 @@
-//! A server on hyper and tokio that answers what the examples of `sansgi` answer to `GET /early`, for `benches/load.sh`.
+//! A server on hyper and tokio that answers what the examples of `sansgi` answer to `GET /early`, for `benches/load.sh`:
+//! on a thread for each core, as tokio does by itself, or on one, with `--one-thread`.
 
 use std::convert::Infallible;
-use std::io;
+use std::{env, io};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, SERVER};
@@ -12,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
 
 const ANSWER: &[u8] = b"I have read none of it.\n";
 
@@ -23,13 +25,17 @@ async fn answer(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallibl
 }
 
 fn main() -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let has_one_thread = env::args().any(|argument| argument == "--one-thread");
+    let mut builder = if has_one_thread { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    let runtime = builder.enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("http://{}", listener.local_addr()?);
         loop {
             let (stream, _) = listener.accept().await?;
-            // Both servers watch their deadlines.
+            stream.set_nodelay(true)?;
+            // With a timer, hyper watches how long a head takes (30 s), as the examples do, which also watch idle
+            // connections, bodies and writes.
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .serve_connection(TokioIo::new(stream), service_fn(answer));
