@@ -324,6 +324,28 @@ fn allocations_through_bytes_that_are_copied() {
     check(Reading::Copied, GOAL_BYTES, |most| most.bytes);
 }
 
+/// A head of exactly so many bytes, 44 at least.
+fn head_of(bytes: usize) -> Vec<u8> {
+    format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "v".repeat(bytes - 40)).into_bytes()
+}
+
+/// The memory of one head serves the next, whichever of them is larger.
+#[test]
+fn heads_of_all_sizes_share_their_memory() {
+    for size in 44..=300 {
+        let heads = [size, size, 44, size].map(head_of);
+        assert_eq!(heads[0].len(), size);
+        let mut server = Server::new(Reading::FromDriver, Task::Answer);
+        let times = |server: &mut Server, times: usize| {
+            let before = ALLOCATIONS.get();
+            (0..times).for_each(|_| heads.iter().for_each(|head| server.arrive(head)));
+            ALLOCATIONS.get() - before
+        };
+        times(&mut server, 5);
+        assert_eq!(times(&mut server, 10), 0, "{size} bytes");
+    }
+}
+
 #[test]
 fn an_idle_connection_holds_little() {
     for reading in [Reading::FromDriver, Reading::Copied] {
@@ -337,6 +359,61 @@ fn an_idle_connection_holds_little() {
         drop((config, buffer)); // of all connections, and of the driver
         println!("{reading:?}: {held} bytes");
         assert!(held <= MOST_IDLE_BYTES, "{reading:?}: an idle connection holds {held} bytes");
+    }
+}
+
+/// "What still arrives is neither parsed nor stored", and what has arrived with the fault is no better.
+#[test]
+fn what_follows_a_fault_is_not_held() {
+    let mut conn = Connection::new(Config::default());
+    conn.handle_bytes(&[b"?".as_slice(), &[b'x'; 10_000]].concat());
+    while !matches!(conn.next_action(Instant::ZERO), Action::Shutdown) {
+        let written = conn.outgoing().map(<[u8]>::len).sum();
+        conn.handle_written(written);
+    }
+    conn.handle_bytes(&[b'x'; 10_000]);
+    assert!(matches!(conn.next_action(Instant::ZERO), Action::Wait(_)));
+    let before = HELD.get();
+    drop(conn);
+    let held = before.wrapping_sub(HELD.get());
+    assert!(held < 1024, "{held} bytes are held");
+}
+
+/// However much it had to hold while it answered.
+#[test]
+fn an_idle_connection_gives_back_what_its_response_took() {
+    let large = "v".repeat(8 * 1024);
+    let headers: [(&[u8], &[u8]); 1] = [(b"x-large", large.as_bytes())];
+    for parts in [0, 1_000] {
+        let mut conn = Connection::new(Config::default());
+        conn.handle_bytes(b"PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
+        let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
+        // The 100 is still unwritten when the head follows it.
+        assert!(conn.exchange(id).receive().is_pending());
+        conn.handle_bytes(b"ok");
+        let mut exchange = conn.exchange(id);
+        assert!(exchange.receive().is_ready());
+        exchange.send(SendEvent::ResponseStart { status: 200, headers: &headers, trailers: false }).unwrap();
+        for token in 0..parts {
+            exchange.send(SendEvent::ResponsePart { token, len: 1, more_body: true }).unwrap();
+        }
+        exchange.send(SendEvent::ResponseBody { body: Bytes::from_static(b"ok"), more_body: false }).unwrap();
+        loop {
+            match conn.next_action(Instant::ZERO) {
+                Action::Disconnect(_) => {}
+                Action::Transfer { .. } => conn.handle_written(1),
+                Action::Wait(wait) if wait.write => {
+                    let written = conn.outgoing().map(<[u8]>::len).sum();
+                    conn.handle_written(written);
+                }
+                Action::Wait(_) => break,
+                action => panic!("{action:?}"),
+            }
+        }
+        let before = HELD.get();
+        drop(conn);
+        let held = before.wrapping_sub(HELD.get());
+        assert!(held < 1024, "with {parts} parts an idle connection holds {held} bytes");
     }
 }
 

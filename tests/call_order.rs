@@ -1236,3 +1236,19 @@ fn parts_of_any_length_are_moved_to_their_end() {
     let Action::Wait(wait) = conn.next_action(NOW) else { panic!("it is kept") };
     assert!(wait.read && !wait.write);
 }
+
+/// A background task of an exchange that is over, which asks between the arrival of the last request and the next question.
+#[test]
+fn a_receive_of_an_old_id_takes_nothing_from_the_next_request() {
+    let mut conn = Connection::new(Config::default());
+    conn.handle_bytes(GET);
+    let Action::Start(old, _) = conn.next_action(Instant::ZERO) else { panic!("a request is there") };
+    conn.exchange(old).send(head(204, &[])).unwrap();
+    conn.exchange(old).send(last(b"")).unwrap();
+    write(&mut conn);
+    assert_eq!(conn.next_action(Instant::ZERO), Action::Disconnect(old));
+    conn.handle_bytes(GET);
+    conn.handle_eof();
+    assert_eq!(conn.exchange(old).receive(), Poll::Ready(ReceiveEvent::Disconnect));
+    assert!(matches!(conn.next_action(Instant::ZERO), Action::Start(id, _) if id != old));
+}

@@ -29,12 +29,14 @@ mod support;
 
 use std::sync::Arc;
 
-use sansgi::{Config, Limits};
+use sansgi::{Action, Config, Connection, Instant, Limits};
 
 use run::{APPLICATIONS, Application, Run};
 use support::corpus::{self, Case};
 use support::cut::Cut;
 use support::world::replay;
+
+const NOW: Instant = Instant::ZERO;
 
 fn is_full() -> bool {
     std::env::var_os("SANSGI_EXHAUST").is_some_and(|value| value == "full")
@@ -368,6 +370,53 @@ fn work_is_linear_whatever_the_cuts() {
         }
         println!("{what}: at most {most} % of {length} bytes");
     }
+}
+
+/// The count is worth nothing if it leaves work out: what was looked at and is unfinished is in it, once, and content that
+/// is handed on unread is not.
+#[test]
+fn what_is_unfinished_is_counted_and_content_is_not() {
+    let long = "0123456789".repeat(100);
+    let head = format!(" HTTP/1.1\r\nhost: a\r\nx: {long}");
+    let all = 900..3_000;
+    let nearly_none = 0..100;
+    let steps = [
+        (format!("POST /{long}"), &all),
+        ("a".to_owned(), &nearly_none),
+        (head, &all),
+        ("a".to_owned(), &nearly_none),
+        ("\r\ntransfer-encoding: chunked\r\n\r\n3e8\r\n".to_owned(), &all),
+        (long.clone(), &nearly_none),
+        ("\r\n3e8\r\n".to_owned(), &nearly_none),
+        (long.clone(), &nearly_none),
+        (format!("\r\n0\r\nx: {long}"), &all),
+        ("a".to_owned(), &nearly_none),
+    ];
+    let mut conn = Connection::new(Config::default());
+    assert_eq!(conn.bytes_examined(), 0);
+    let mut exchange = None;
+    for (bytes, expected) in steps {
+        let before = conn.bytes_examined();
+        conn.handle_bytes(bytes.as_bytes());
+        if let Action::Start(id, _) = conn.next_action(NOW) {
+            exchange = Some(id);
+        }
+        if let Some(id) = exchange {
+            while conn.exchange(id).receive().is_ready() {}
+            assert!(matches!(conn.next_action(NOW), Action::Wait(_)));
+        }
+        let count = conn.bytes_examined() - before;
+        assert!(expected.contains(&count), "{count} for {bytes:?}");
+    }
+    assert!(exchange.is_some());
+
+    let mut conn = Connection::new(Config::default());
+    conn.handle_bytes(post!("content-length: 1000000\r\n").as_bytes());
+    let Action::Start(id, _) = conn.next_action(NOW) else { panic!("a whole head is there") };
+    let before = conn.bytes_examined();
+    conn.handle_bytes(&b"x".repeat(10_000));
+    while conn.exchange(id).receive().is_ready() {}
+    assert_eq!(conn.bytes_examined(), before);
 }
 
 /// The cases whose input is short enough, with where they are.

@@ -6,6 +6,7 @@ mod common_wire;
 use core::time::Duration;
 use std::task::Poll;
 
+use bytes::BytesMut;
 use common_wire::{
     after, ask, at, before, head, last, output, part, receive_all, respond, says_close, start, text, wait,
     with_timeouts, write,
@@ -542,6 +543,44 @@ fn more_written_than_there_is_renews_nothing_later() {
     assert_eq!(deadline(&mut conn, at(20)), Some(at(80)), "and it was not written before it was there");
 }
 
+#[test]
+fn nothing_written_and_nothing_read_renews_nothing() {
+    let mut conn = new();
+    let id = start(&mut conn, at(0), GET);
+    respond(&mut conn, id);
+    assert_eq!(conn.next_action(at(0)), Action::Disconnect(id));
+    assert_eq!(deadline(&mut conn, at(0)), Some(at(60)));
+    conn.handle_written(0);
+    assert_eq!(deadline(&mut conn, at(10)), Some(at(60)));
+
+    let mut conn = lingering(at(100));
+    conn.handle_bytes(b"");
+    conn.handle_read(BytesMut::new());
+    let lent = conn.read_buffer();
+    conn.handle_read(lent);
+    assert_eq!(deadline(&mut conn, at(102)), Some(at(105)));
+}
+
+/// "Equal fingerprints behave the same": where a wait has begun, another deadline runs than where it has not.
+#[test]
+fn a_wait_that_has_begun_is_in_the_fingerprint() {
+    let fresh = new();
+    let mut asked = new();
+    ask(&mut asked, at(0));
+    assert_ne!(deadline(&mut asked.clone(), at(10)), deadline(&mut fresh.clone(), at(10)));
+    assert_ne!(asked.fingerprint(), fresh.fingerprint());
+
+    let mut unwritten = new();
+    let id = start(&mut unwritten, at(0), GET);
+    unwritten.exchange(id).send(head(200, &[])).unwrap();
+    unwritten.exchange(id).send(part(b"begun")).unwrap();
+    let mut asked = unwritten.clone();
+    ask(&mut asked, at(0));
+    assert_ne!(deadline(&mut asked.clone(), at(10)), deadline(&mut unwritten.clone(), at(10)));
+    assert_ne!(asked.fingerprint(), unwritten.fingerprint());
+    assert_eq!(asked.fingerprint(), asked.clone().fingerprint());
+}
+
 /// A connection that was shut down at this time, and lingers.
 fn lingering(now: Instant) -> Connection {
     let mut conn = new();
@@ -792,6 +831,28 @@ fn what_was_told_before_the_question_came_in_time() {
             assert!(matches!(reason, None | Some(CloseReason::ClientClosed)), "{name}: {reason:?}");
         }
     }
+}
+
+/// "What is due by now happens first": what came late does not help against what it has nothing to do with.
+#[test]
+fn what_is_due_happens_before_what_came_is_looked_at() {
+    let mut conn = new();
+    let id = start(&mut conn, at(0), GET);
+    respond(&mut conn, id);
+    assert_eq!(conn.next_action(at(0)), Action::Disconnect(id));
+    assert_eq!(deadline(&mut conn, at(0)), Some(at(60)), "the write's");
+    conn.handle_bytes(GET);
+    assert_eq!(ask(&mut conn, at(60)), [RESET], "no request is started any more");
+
+    let patient = Timeouts::default().body(Duration::MAX).body_rate(0, Duration::MAX);
+    let mut conn = with_timeouts(patient);
+    let id = start(&mut conn, at(0), CHUNKED);
+    demand(&mut conn, id);
+    conn.handle_shutdown();
+    assert_eq!(deadline(&mut conn, at(0)), Some(at(30)), "the shutdown's");
+    conn.handle_bytes(b"no chunk\r\n");
+    ask(&mut conn, at(30));
+    assert_eq!((conn.exchange(id).outcome(), conn.fault()), (Some(Outcome::TimedOut), None));
 }
 
 #[test]

@@ -111,6 +111,7 @@ fn debug_of_what_is_queued_hides_it() {
     conn.exchange(id).send(SendEvent::ResponseBody { body: SECRET.repeat(1000).into(), more_body: true }).unwrap();
     hides("Connection with something unwritten", &conn);
     hides("Chunks", &conn.outgoing());
+    assert!(format!("{:?}", conn.outgoing()).contains("11000"), "how long they are: {:?}", conn.outgoing());
     conn.handle_bytes(SECRET_BYTES);
     hides("Connection with pipelined bytes", &conn);
     let _ = conn.take_outgoing();
@@ -138,8 +139,92 @@ fn debug_of_an_iteration_over_fields_hides_what_debug_of_each_hides() {
     let Action::Start(_, request) = conn.next_action(NOW) else { panic!("a whole request is there") };
     let mut fields = request.headers().iter();
     hides("Fields", &fields);
+    assert!(format!("{fields:?}").contains("host"), "{fields:?}");
     fields.next();
     hides("Fields, the first of them taken", &fields);
+    assert!(!format!("{fields:?}").contains("host") && format!("{fields:?}").contains("cookie"), "{fields:?}");
+}
+
+fn shown(field: Field<'_>) -> (&str, &[u8], &[u8]) {
+    (field.name(), field.name_as_sent(), field.value())
+}
+
+#[test]
+fn fields_are_read_from_both_ends_and_counted() {
+    let mut conn = Connection::new(Config::default());
+    // The absolute-form puts a field in front that was not sent.
+    conn.handle_bytes(b"GET http://b/ HTTP/1.0\r\nAb: 1\r\nx: \r\nCookie: c=3\r\nab: 4\r\n\r\n");
+    let Action::Start(_, request) = conn.next_action(NOW) else { panic!("a whole request is there") };
+    let headers = request.headers();
+    let expected: [(&str, &[u8], &[u8]); 5] = [
+        ("host", b"host", b"b"),
+        ("ab", b"Ab", b"1"),
+        ("x", b"x", b""),
+        ("cookie", b"Cookie", b"c=3"),
+        ("ab", b"ab", b"4"),
+    ];
+    assert_eq!(headers.iter().map(shown).collect::<Vec<_>>(), expected);
+    assert_eq!(
+        headers.into_iter().rev().map(shown).collect::<Vec<_>>(),
+        expected.iter().rev().copied().collect::<Vec<_>>()
+    );
+    for from_front in 0..=5 {
+        let mut fields = headers.iter();
+        let mut front: Vec<_> = fields.by_ref().take(from_front).map(shown).collect();
+        assert_eq!((fields.len(), fields.size_hint()), (5 - from_front, (5 - from_front, Some(5 - from_front))));
+        let back: Vec<_> = fields.rev().map(shown).collect();
+        front.extend(back.into_iter().rev());
+        assert_eq!(front, expected, "{from_front} from the front");
+    }
+    assert_eq!(headers.get_all("AB").collect::<Vec<_>>(), [b"1", b"4"]);
+    assert_eq!(
+        (headers.get("aB"), headers.get("a"), headers.len(), headers.is_empty()),
+        (Some(&b"1"[..]), None, 5, false)
+    );
+}
+
+#[test]
+fn debug_of_timeouts_says_how_long_and_which_are_off() {
+    let shown = format!("{:?}", Timeouts::default().idle(Duration::from_millis(1_500)).head(Duration::MAX));
+    for text in ["idle: 1.5s", "head: off", "write: 60s"] {
+        assert!(shown.contains(text), "{text} is in {shown}");
+    }
+    assert_eq!(shown.matches("off").count(), 1, "{shown}");
+}
+
+#[test]
+fn requests_are_equal_byte_for_byte() {
+    let request = |bytes: &[u8]| {
+        let mut conn = Connection::new(Config::default());
+        conn.handle_bytes(bytes);
+        let Action::Start(_, request) = conn.next_action(NOW) else { panic!("a whole request is there") };
+        request
+    };
+    let one = request(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(one, request(b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /2 HTTP/1.1\r\n"));
+    assert_ne!(one, request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    assert_ne!(one, request(b"GET /2 HTTP/1.1\r\nhost: a\r\n\r\n"));
+}
+
+/// Nothing that anybody sent is in it, and it is still of use.
+#[test]
+fn debug_of_a_connection_and_of_small_values_says_how_it_stands() {
+    let mut conn = Connection::new(Config::default());
+    let id = start(&mut conn, NOW, &[&secret_request()[..], b"12345"].concat());
+    conn.exchange(id).send(head(200, &[])).unwrap();
+    conn.exchange(id).send(part(b"begun")).unwrap();
+    let shown = format!("{conn:?}");
+    let unwritten = output(&conn).len().to_string();
+    // Of the content and what is behind it nothing was asked for.
+    for known in ["Connection", "ExchangeId(1)", "27", unwritten.as_str()] {
+        assert!(shown.contains(known), "{known} is in {shown}");
+    }
+    let mut faulty = Connection::new(Config::default());
+    faulty.handle_bytes(b"?");
+    ask(&mut faulty, NOW);
+    assert!(format!("{faulty:?}").contains("Fault(RequestLine)"), "{faulty:?}");
+    assert_eq!((format!("{id:?}"), id.to_string()), ("ExchangeId(1)".to_owned(), "1".to_owned()));
+    assert!(format!("{:?}", Date::from_unix(0)).contains("Thu, 01 Jan 1970 00:00:00 GMT"));
 }
 
 /// A secret that the server itself sends, such as a cookie, is a default header like any other.
@@ -147,7 +232,12 @@ fn debug_of_an_iteration_over_fields_hides_what_debug_of_each_hides() {
 fn debug_of_a_config_hides_secrets_of_its_default_headers() {
     let builder = Config::builder().default_header("Set-Cookie", SECRET).default_header("authorization", SECRET);
     hides("ConfigBuilder", &builder);
-    hides("Config", &builder.build().unwrap());
+    let config = builder.default_header("server", "shown").connect(true).build().unwrap();
+    hides("Config", &config);
+    let shown = format!("{config:?}");
+    for open in ["Limits", "Timeouts", "set-cookie", "11 bytes", "server", "shown", "true"] {
+        assert!(shown.to_ascii_lowercase().contains(&open.to_ascii_lowercase()), "{open} is in {shown}");
+    }
 }
 
 /// The first bytes of the protocol that is switched to: a tunnel's content is no less private than a body.
@@ -591,6 +681,18 @@ fn a_clock_converts_there_and_back() {
         assert_eq!(clock.at(earlier), Instant::ZERO, "what was before its zero");
     }
     assert!(clock.now() <= clock.now());
+
+    // It goes with the one of the standard library, whenever that goes on.
+    let clock = Clock::new();
+    let start = std::time::Instant::now();
+    let before = loop {
+        let now = std::time::Instant::now();
+        if now > start {
+            break now;
+        }
+    };
+    let now = clock.now();
+    assert!(clock.at(before) > Instant::ZERO && clock.at(before) <= now && now <= clock.at(std::time::Instant::now()));
 }
 
 #[test]

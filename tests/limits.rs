@@ -9,7 +9,9 @@ use bytes::{Bytes, BytesMut};
 use common_wire::{
     ask, head, last, output, part, receive_all, respond, says_close, start, text, wait, with_limits, write,
 };
-use sansgi::{Action, CloseReason, Connection, ExchangeId, Instant, Limit, Limits, ProtocolError, SendEvent};
+use sansgi::{
+    Action, CloseReason, Config, ConfigError, Connection, ExchangeId, Instant, Limit, Limits, ProtocolError, SendEvent,
+};
 
 const NOW: Instant = Instant::ZERO;
 const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -923,7 +925,7 @@ fn each_request_has_a_drain_budget_of_its_own() {
 #[test]
 fn the_default_drain_budget_is_64_kib() {
     for (length, is_kept) in [(65_535, true), (65_536, true), (65_537, false)] {
-        let mut conn = Connection::new(sansgi::Config::default());
+        let mut conn = Connection::new(Config::default());
         let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
         let id = start(&mut conn, NOW, head.as_bytes());
         respond(&mut conn, id);
@@ -1154,4 +1156,38 @@ fn a_part_longer_than_any_mark_is_taken() {
     let len = i64::MAX.unsigned_abs() - (1 << 20);
     conn.exchange(id).send(SendEvent::ResponsePart { token: 1, len, more_body: false }).unwrap();
     assert_eq!(conn.exchange(id).outcome(), Some(sansgi::Outcome::Complete));
+}
+
+#[test]
+fn a_config_that_cannot_be_is_refused() {
+    let zeros = [Limits::default().read_buffer_bytes(0), Limits::default().high_water_bytes(0)];
+    for limits in zeros {
+        assert_eq!(Config::builder().limits(limits).build().err(), Some(ConfigError::Zero), "{limits:?}");
+    }
+    let least = Limits::default().read_buffer_bytes(1).high_water_bytes(1);
+    assert!(Config::builder().limits(least).build().is_ok());
+
+    let headers: &[(&str, &str, bool)] = &[
+        ("server", "a", true),
+        ("server", "", true),
+        ("x", "a b\tc", true),
+        ("", "a", false),
+        ("ser ver", "a", false),
+        ("server:", "a", false),
+        ("server", " a", false),
+        ("server", "a\t", false),
+        ("server", "a\r\nx: y", false),
+        ("server", "a\0", false),
+        ("Connection", "close", false),
+        ("content-length", "0", false),
+        ("TRANSFER-ENCODING", "chunked", false),
+        ("date", "a", false),
+        ("Upgrade", "a", false),
+        ("dates", "a", true),
+    ];
+    for &(name, value, may_be) in headers {
+        let built = Config::builder().default_header("via", "b").default_header(name, value).build();
+        let refused = (!may_be).then_some(ConfigError::DefaultHeader);
+        assert_eq!(built.err(), refused, "{name:?}: {value:?}");
+    }
 }

@@ -413,7 +413,7 @@ const POST: &[u8] = b"P / HTTP/1.1\r\nhost: a\r\nconnection: x-mine\r\ntransfer-
 
 #[test]
 fn the_recogniser_refuses_a_chunk_at_the_byte_that_is_wrong() {
-    let cases: [(&[u8], usize); 37] = [
+    let cases: [(&[u8], usize); 38] = [
         (b"\r\n", 1),
         (b"x", 1),
         (b" 1", 1),
@@ -427,6 +427,7 @@ fn the_recogniser_refuses_a_chunk_at_the_byte_that_is_wrong() {
         (b"11111111111111111", 17),
         (b"00000000000000001", 17),
         (b"8000000000000000", 16),
+        (b"8000000000000001", 16),
         (b"FFFFFFFFFFFFFFFF", 16),
         (b"1;\r\n", 3),
         (b"1;\n", 3),
@@ -514,6 +515,30 @@ fn the_recogniser_counts_chunks() {
     let fields = Limits { fields: 3, ..Limits::DEFAULT };
     let too_many = [POST, b"0\r\na:\r\nte:\r\ncookie:\r\n?\r\n\r\n"].concat();
     assert_eq!(refusal(&too_many, &fields), (431, too_many.len()));
+}
+
+/// Sizes at which it refuses by default, from the wire rules and not from the crate.
+#[test]
+fn the_recogniser_has_the_limits_of_the_wire_rules() {
+    let limits = Limits::DEFAULT;
+    let long = |count: usize| vec![b'a'; count];
+    let head = |size: usize| [b"GET / HTTP/1.1\r\nhost: a\r\nx: ", &long(size - 32)[..], b"\r\n\r\n"].concat();
+    let target = |size: usize| [b"GET /", &long(size - 1)[..], b" HTTP/1.1\r\nhost: a\r\n\r\n"].concat();
+    let trailers = |size: usize| [POST, b"0\r\nx: ", &long(size - 7)[..], b"\r\n\r\n"].concat();
+    let extensions = |lines: usize, more: usize| {
+        let line = [b"1;", &long(253)[..], b"\r\nx\r\n"].concat();
+        [POST, &line.repeat(lines), b"1;", &long(more), b"\r\nx\r\n0\r\n\r\n"].concat()
+    };
+    for (passes, fails, status) in [
+        (head(32_768), head(32_769), 431),
+        (target(8_192), target(8_193), 414),
+        (trailers(8_192), trailers(8_193), 431),
+        // 64 lines with 254 bytes of it, after which 16,384 and 64 that were decoded are allowed.
+        (extensions(64, 191), extensions(64, 192), 400),
+    ] {
+        assert_eq!(recognise(&passes, &limits).stop, Stop::Incomplete { inside: false }, "{status}");
+        assert_eq!(refusal(&fails, &limits).0, status);
+    }
 }
 
 #[test]
