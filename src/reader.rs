@@ -29,7 +29,7 @@ pub(crate) struct Reader {
     trailers: Headers,
     /// The end of the body was delivered or drained.
     ended: bool,
-    /// A 100 is due to the first who asks.
+    /// The client waits for a 100 that it did not get, whatever of its body came since.
     continue_is_due: bool,
     /// Bytes of content that were thrown away.
     drained: u64,
@@ -192,14 +192,21 @@ impl Reader {
         self.incoming.skip(start);
         let bytes = self.incoming.take(content);
         self.incoming.skip(gap);
-        self.continue_is_due = false;
         self.progressed = true;
         Ok(Part::Content { bytes, last: self.end(next, config).unwrap_or(false) })
     }
 
     /// Whether a part, or the end, is here for a `receive` that waits.
     pub(crate) fn has_part(&mut self, config: &Config) -> Result<bool, ProtocolError> {
-        Ok(self.piece(config)? != Piece::Nothing)
+        let piece = self.piece(config)?;
+        if let Piece::Trailers { bytes, lines } = piece
+            && lines > 0
+        {
+            // As any fault of a body, one in here is found for a `receive` that waits, also when its caller has given up.
+            self.judge_trailers(bytes, lines, config)?;
+            self.count(bytes);
+        }
+        Ok(piece != Piece::Nothing)
     }
 
     /// Throws the rest of the body away, "within a budget": of a declared length all counts, of a chunked body "what was

@@ -1191,3 +1191,36 @@ fn a_config_that_cannot_be_is_refused() {
         assert_eq!(built.err(), refused, "{name:?}: {value:?}");
     }
 }
+
+/// "After an `Expect` that got no 100 with its body not delivered to the end" the connection closes, however much of the
+/// body had come when it was asked for: that depends on the cuts.
+#[test]
+fn an_expectation_without_a_100_closes_whatever_was_delivered() {
+    for come in 0..3 {
+        let mut conn = with_limits(Limits::default());
+        let id =
+            start(&mut conn, NOW, b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n");
+        conn.exchange(id).send(head(200, &[])).unwrap();
+        // The head is out, so there is no 100 any more.
+        conn.exchange(id).send(part(b"")).unwrap();
+        conn.handle_bytes(&b"abc"[..come]);
+        let _ = conn.exchange(id).receive();
+        conn.exchange(id).send(last(b"h")).unwrap();
+        assert_eq!(conn.next_action(NOW), Action::Disconnect(id));
+        write(&mut conn);
+        assert_eq!(conn.next_action(NOW), Action::Shutdown, "{come} bytes had come");
+        assert_eq!(conn.close_reason(), Some(CloseReason::EarlyResponse));
+    }
+}
+
+/// A trailer section that is whole is judged for whoever waits for it, as any other fault of a body is: also where the
+/// application has given up.
+#[test]
+fn a_bad_trailer_is_found_for_a_receive_that_waits() {
+    let mut conn = with_limits(Limits::default());
+    let id = start(&mut conn, NOW, CHUNKED);
+    assert_eq!(conn.exchange(id).receive(), Poll::Pending);
+    conn.handle_bytes(b"0\r\nno field\r\n\r\n");
+    assert_eq!(conn.next_action(NOW), Action::Disconnect(id));
+    assert_eq!(conn.fault(), Some(ProtocolError::Trailer));
+}
