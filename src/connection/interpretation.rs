@@ -92,6 +92,7 @@ impl Connection {
         None
     }
 
+    /// The whole head of the next request is not here: a part of it is, or nothing.
     fn interpret_idleness(&mut self) {
         if self.reader.head_has_begun() {
             self.moved_on(Event::HeadBegan);
