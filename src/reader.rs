@@ -88,7 +88,8 @@ impl Reader {
         let here = self.incoming.bytes.len();
         let mut request = Request::renewed(self.request.take());
         let is_whole = head::take_whole(&mut self.incoming, config, &mut request);
-        self.count(here.saturating_sub(self.incoming.bytes.len()));
+        let length = here.saturating_sub(self.incoming.bytes.len());
+        self.count(if is_whole { length } else { here });
         if !is_whole {
             self.request = request.emptied(usize::MAX);
             return None;

@@ -419,6 +419,29 @@ fn what_is_unfinished_is_counted_and_content_is_not() {
     assert_eq!(conn.bytes_examined(), before);
 }
 
+/// Nearly all heads come at once. They are looked at once, whatever is behind them; one that is cut is looked at in vain
+/// first, and for its end as well.
+#[test]
+fn a_head_that_comes_at_once_is_looked_at_once() {
+    let heads = [get!(), post!("x: y\r\ncontent-length: 9\r\n"), "OPTIONS http://b?c HTTP/1.0\r\n\r\n"];
+    for head in heads {
+        for behind in ["", "GET", "\r\n"] {
+            let bytes = [head, behind].concat();
+            let mut conn = Connection::new(usual());
+            conn.handle_bytes(bytes.as_bytes());
+            assert!(matches!(conn.next_action(NOW), Action::Start(..)), "{head:?}");
+            assert_eq!(conn.bytes_examined(), u64::try_from(head.len()).unwrap(), "{head:?}");
+        }
+        let (first, rest) = head.as_bytes().split_at(head.len() - 1);
+        let mut conn = Connection::new(usual());
+        conn.handle_bytes(first);
+        assert!(matches!(conn.next_action(NOW), Action::Wait(_)), "{head:?}");
+        conn.handle_bytes(rest);
+        assert!(matches!(conn.next_action(NOW), Action::Start(..)), "{head:?}");
+        assert_eq!(conn.bytes_examined(), u64::try_from(3 * head.len() - 1).unwrap(), "{head:?}");
+    }
+}
+
 /// The cases whose input is short enough, with where they are.
 fn corpus_cases() -> Vec<(String, Case)> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
