@@ -91,7 +91,7 @@ impl Reader {
         let length = here.saturating_sub(self.incoming.bytes.len());
         self.count(if is_whole { length } else { here });
         if !is_whole {
-            self.request = request.emptied(usize::MAX);
+            self.request = request.emptied(KEPT_BYTES);
             return None;
         }
         let begun = self.begin(&request);
