@@ -544,6 +544,7 @@ fn an_idle_connection_holds_less_than_1_kib() {
         ("trailers that are dropped", [CHUNKED, b"0\r\n", &b"x-forwarded-for: b\r\n".repeat(99), b"\r\n"].concat()),
         ("many requests", GET.repeat(2_000)),
         ("a blank line", [GET, b"\r\n"].concat()),
+        ("a blank line behind the largest head", [&head("GET", 32 * 1024, 99, "")[..], b"\r\n"].concat()),
         ("half a blank line", [GET, b"\r"].concat()),
     ];
     for (what, request) in &requests {
