@@ -61,6 +61,9 @@ impl BodyDecoder {
                 if let Some(content) = decoder.data(input) {
                     return Ok((0, Piece::Content(content)));
                 }
+                if let Some((framing, content)) = decoder.plain(input, limits) {
+                    return Ok((framing, Piece::Content(content)));
+                }
                 let mut ahead = *decoder;
                 let (framing, front) = ahead.advance(input, limits)?;
                 let piece = match front {

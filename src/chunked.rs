@@ -73,6 +73,24 @@ impl ChunkedDecoder {
             .then(|| usize::try_from(self.size).map_or(input.len(), |size| size.min(input.len())))
     }
 
+    /// How many bytes of framing and then of data are at the front of `input`, where the framing is here, and nothing but
+    /// what there has to be: as nearly all is. All other goes byte by byte, in [`Self::advance`], where alone it is said what
+    /// is wrong with it.
+    pub(crate) fn plain(&mut self, input: &[u8], limits: &Limits) -> Option<(usize, usize)> {
+        let line_at = match self.place {
+            Place::DataReturn if input.starts_with(b"\r\n") => 2,
+            Place::Size(0) => 0,
+            _ => return None,
+        };
+        let (line, size) = plain_line(input.get(line_at..)?, limits)?;
+        let framing = line_at.saturating_add(line);
+        let content_bytes = self.content_bytes.saturating_add(size);
+        let data =
+            input.get(framing..).filter(|data| !data.is_empty() && size > 0 && content_bytes <= limits.body_bytes)?;
+        *self = Self { place: Place::Data, size, content_bytes, ..*self };
+        self.data(data).map(|content| (framing, content))
+    }
+
     /// How many bytes of framing are at the front of `input`, and what follows them.
     pub(crate) fn advance(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Front), ProtocolError> {
         let mut framing = 0_usize;
@@ -85,21 +103,8 @@ impl ChunkedDecoder {
             if self.place == Place::Trailers {
                 return Ok((framing, Front::Trailers));
             }
-            // Mostly the whole of it is here, and nothing in it but what there has to be. All else goes byte by byte.
-            let read = if self.place == Place::DataReturn && rest.starts_with(b"\r\n") {
-                self.place = Place::Size(0);
-                2
-            } else if self.place == Place::Size(0)
-                && let Some((line, size)) = plain_line(rest, limits)
-            {
-                self.size = size;
-                self.line_ended(limits)?;
-                line
-            } else {
-                self.byte(byte, limits)?;
-                1
-            };
-            framing = framing.saturating_add(read);
+            self.byte(byte, limits)?;
+            framing = framing.saturating_add(1);
         }
     }
 
@@ -196,8 +201,7 @@ impl ChunkedDecoder {
     }
 }
 
-/// How long a line is that is here to its end and nothing but a size, as nearly all are, and that size. All others go the
-/// long way, where alone it is said what is wrong with them.
+/// How long a line is that is nothing but a size, and that size.
 fn plain_line(input: &[u8], limits: &Limits) -> Option<(usize, u64)> {
     let mut size = 0;
     // Fifteen digits fit whatever they are.
