@@ -40,7 +40,11 @@ impl Connection {
         }
         match self.reader.part(&self.config) {
             Ok(Part::Content { bytes, last }) => {
-                self.moved_on(if last { Event::BodyEnded } else { Event::BodyArrived });
+                if last {
+                    self.moved_on(Event::BodyEnded);
+                } else {
+                    self.moved_on(Event::BodyArrived);
+                }
                 Poll::Ready(ReceiveEvent::Request { body: bytes, more_body: !last })
             }
             Ok(Part::Nothing) => {
