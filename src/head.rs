@@ -400,7 +400,8 @@ impl<'a> Heard<'a> {
             2 if syntax::is_name(name, b"te") => {
                 // `t-codings = "trailers" / ( transfer-coding [ weight ] )` (RFC 9110 §10.1.4): the keyword has no
                 // parameters.
-                self.takes_trailers |= syntax::members(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+                let mut codings = syntax::members_with_parameters(value);
+                self.takes_trailers |= codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
             }
             4 if syntax::is_name(name, b"host") => self.host.add(value),
             6 if syntax::is_name(name, b"expect") => self.expect.add(value),

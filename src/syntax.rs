@@ -94,10 +94,28 @@ pub(crate) fn trim_ows(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// The members of a `#element` list, without the empty ones: "a recipient MUST parse and ignore a reasonable number of
+/// The members of a `#token` list, without the empty ones: "a recipient MUST parse and ignore a reasonable number of
 /// empty list elements" (RFC 9110 §5.6.1.2).
 pub(crate) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(trim_ows).filter(|member| !member.is_empty())
+    parted(value, |byte| byte == b',')
+}
+
+/// The members of a list that may have quoted strings in it (RFC 9110 §5.6.4): a comma inside one parts nothing.
+pub(crate) fn members_with_parameters(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    parted(value, move |byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'"' => quoted = !quoted,
+            b'\\' => escaped = quoted,
+            _ => {}
+        }
+        byte == b',' && !quoted
+    })
+}
+
+fn parted(value: &[u8], mut parts: impl FnMut(u8) -> bool) -> impl Iterator<Item = &[u8]> {
+    value.split(move |&byte| parts(byte)).map(trim_ows).filter(|member| !member.is_empty())
 }
 
 /// `1*19DIGIT`, which always fits.
