@@ -148,8 +148,8 @@ impl ChunkedDecoder {
             self.size = size.filter(|&size| size <= MAX_LENGTH && digits < 16).ok_or(ProtocolError::ChunkLine)?;
             return Ok(Place::Size(digits.saturating_add(1)));
         }
-        // All that is no digit of the size and no CRLF is extension. "A recipient ought to limit the total length of
-        // chunk extensions received in a request" (RFC 9112 §7.1.1).
+        // All that is no digit of the size and no CRLF is extension. "A server ought to limit the total length of chunk
+        // extensions received in a request" (RFC 9112 §7.1.1).
         self.extension_bytes = self.extension_bytes.saturating_add(1);
         if self.extension_bytes > limits.chunk_extension_bytes.saturating_add(self.content_bytes) {
             let max = limits.chunk_extension_bytes;

@@ -157,7 +157,8 @@ pub(crate) fn response_body(
         // "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
         // (Informational) or 204 (No Content)" (RFC 9110 §8.6).
         100..=199 | 204 => none(None),
-        // "a server MUST NOT generate content in a 205 response … by sending Content-Length: 0" (RFC 9110 §15.3.6).
+        // "a server MUST NOT generate content in a 205 response" (RFC 9110 §15.3.6). RFC 9112 §6.3 does
+        // not count 205 among those that end with their head, so the length has to say it.
         205 => none(Some(0)),
         304 => none(content_length),
         // "The HEAD method is identical to GET except that the server MUST NOT send content in the response" (RFC 9110

@@ -1,7 +1,7 @@
 //! A request's head: from bytes to a [`Request`].
 //!
 //! Stricter than the RFC allows a server to be, on purpose: "what two parsers could read differently is refused, never
-//! repaired". Deviations: HTTP/1.2 to 1.9 are refused (RFC 9110 §2.5 would have them processed as 1.1); at most one
+//! repaired". Deviations: HTTP/1.2 to 1.9 are refused (RFC 9110 §6.2 would have them processed as 1.1); at most one
 //! blank line comes before a request (RFC 9112 §2.2 says "at least one").
 
 use crate::config::Config;
@@ -272,7 +272,8 @@ fn parts(method: &[u8], target: &[u8], start: usize) -> Option<Target> {
             let rest = target.get(scheme.len()..)?;
             let length = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
             let (authority, hierarchy) = rest.split_at_checked(length)?;
-            // No userinfo: "its use is deprecated", and phishing's (RFC 9110 §4.2.4); `@` is no part of a host.
+            // "a recipient SHOULD parse for userinfo and treat its presence as an error" (RFC 9110 §4.2.4): `@` is no part
+            // of a host.
             syntax::is_authority(authority).then_some(())?;
             let at = start.saturating_add(scheme.len());
             let path_at = at.saturating_add(length);
@@ -436,7 +437,8 @@ impl<'a> Heard<'a> {
         let body = framing::request_body(version, self.content_length, self.transfer_encoding, max_body_bytes)?;
         let has_body = body != RequestBody::Length(0);
         // "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that expectation", and it
-        // "MAY omit … if there is no content" (RFC 9110 §10.1.1).
+        // "MAY omit sending a 100 (Continue) response … if the framing indicates that there is no content" (RFC 9110
+        // §10.1.1).
         let expects_continue = match self.expect.single(ProtocolError::Expectation) {
             _ if version == Version::Http10 || !has_body => false,
             Ok(Some(value)) if value.eq_ignore_ascii_case(b"100-continue") => true,

@@ -47,7 +47,8 @@ impl<'a> Found<'a> {
             }
             return Ok(false);
         }
-        // ASGI: "Transfer-Encoding … headers sent by the application MUST be ignored".
+        // "You may send a `Transfer-Encoding` header in this message, but the server must ignore it" (ASGI, on
+        // `http.response.start`).
         if syntax::is_name(name, b"transfer-encoding") {
             return Ok(false);
         }
@@ -106,7 +107,8 @@ pub(crate) fn write_status_line(status: u16, into: &mut Vec<u8>) {
     if let Some(line) = registered_status_line(status) {
         into.extend_from_slice(line.as_bytes());
     } else {
-        // "the reason-phrase … A client SHOULD ignore" it; it may be empty, the space before it may not be left out.
+        // "A server MUST send the space that separates the status-code from the reason-phrase even when the
+        // reason-phrase is absent" (RFC 9112 §4).
         into.extend_from_slice(b"HTTP/1.1 ");
         into.extend_from_slice(Digits::decimal(status.into()).as_bytes());
         into.extend_from_slice(b" \r\n");

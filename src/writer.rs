@@ -175,7 +175,7 @@ impl Writer {
     pub(crate) fn release_head(&mut self, close: bool) {
         let option: Option<&[u8]> = match (close, self.asked.version) {
             // "A server that does not support persistent connections MUST send the "close" connection option in every
-            // response message that does not have a 1xx status code" (RFC 9112 §9.3).
+            // response message that does not have a 1xx (Informational) status code" (RFC 9112 §9.3).
             (true, _) => Some(b"close"),
             // An HTTP/1.0 client keeps the connection only when it is told so.
             (false, Version::Http10) => Some(b"keep-alive"),

@@ -31,8 +31,9 @@ impl Connection {
                 return Poll::Pending;
             }
         }
-        // "the first one sends the 100 Continue that is due": "A server … MUST NOT send a 100 response if it has already
-        // sent a final status code" (RFC 9110 §10.1.1). A held head waits behind it.
+        // The first `receive` sends the 100 Continue that is due, unless the final head is out: an interim response comes
+        // "prior to completing the requested action and sending a final response" (RFC 9110 §15.2). A held head waits
+        // behind it.
         if self.reader.continue_is_due() && matches!(self.state.writing, Writing::Head | Writing::Held) {
             self.reader.continue_was_sent();
             let answer = self.writer.write_interim(100, &[], true);

@@ -132,8 +132,9 @@ pub(crate) fn response_of_a_thread(subject: &Subject) {
     assert_eq!(other.response().status, 200);
 }
 
-/// "If a server … closes with unread bytes, a reset can overtake the response" (RFC 9112 §9.6): the client that writes
-/// everything before it reads gets its answer all the same.
+/// A server that closes with unread bytes resets, and "the reset packet might erase the client's unacknowledged input
+/// buffers before they can be read" (RFC 9112 §9.6): the client that writes everything before it reads gets its answer all
+/// the same.
 pub(crate) fn early_response_is_read(subject: &Subject) {
     let running = subject.start(Config::default());
     let part = vec![b'.'; 64 * 1024];

@@ -461,9 +461,9 @@ fn judge_fields(line: RequestLine, fields: Vec<Field>, limits: &Limits, head_end
     Ok(Head { request, framing, options })
 }
 
-/// "An origin server that receives a request with absolute-form … MUST ignore the received Host header field (if any) and
-/// instead use the host information of the request-target" (RFC 9112 §3.2.2); "in the headers the application sees too
-/// (first in the list, named `host`, if there was none)".
+/// "When an origin server receives a request with an absolute-form of request-target, the origin server MUST ignore the
+/// received Host header field (if any) and instead use the host information of the request-target" (RFC 9112 §3.2.2); "in
+/// the headers the application sees too (first in the list, named `host`, if there was none)".
 fn replace_host(mut fields: Vec<Field>, authority: &[u8]) -> Vec<Field> {
     match fields.iter_mut().find(|(name, _)| is(name, "host")) {
         Some((_, value)) => *value = authority.to_vec(),

@@ -280,7 +280,7 @@ fn is_imf_fixdate(date: &[u8]) -> bool {
         })
 }
 
-/// RFC 9110 §15.2: "A server MUST NOT send a 1xx response to an HTTP/1.0 client"; §10.1.1: a 100 answers an expectation.
+/// RFC 9110 §15.2: "a server MUST NOT send a 1xx response to an HTTP/1.0 client". A 100 answers an expectation (§10.1.1).
 fn require_interim(head: &Head, request: Option<&Asked>, before: &[Head]) -> Verdict<()> {
     let request = request.ok_or("an interim response to nobody")?;
     require(request.minor == 1, "an interim response to HTTP/1.0")?;
@@ -340,8 +340,8 @@ fn judge_framing(head: &Head, request: Option<&Asked>) -> Verdict<Framing> {
     Ok(framing)
 }
 
-/// "A server that generates a 101 MUST generate an Upgrade header field", with a protocol that the client offered, and
-/// `connection: upgrade` (RFC 9110 §7.8).
+/// "A server that sends a 101 (Switching Protocols) response MUST send an Upgrade header field", with a protocol that the
+/// client offered, and `connection: upgrade` (RFC 9110 §7.8).
 fn require_switch(head: &Head, request: Option<&Asked>) -> Verdict<()> {
     let request = request.ok_or("a switch that nobody asked for")?;
     let options = elements(&head.fields, "connection");
