@@ -104,8 +104,8 @@ impl BodyDecoder {
         self
     }
 
-    /// Whether `input` holds the body to its end, and how many bytes of it were looked through. A fault in it is not the end
-    /// of the stream's doing: it "counts when it is reached".
+    /// Whether `input` holds the body to its end, and how many bytes of it were looked through. A body with
+    /// a fault in it counts as whole: the fault is told when it is reached.
     pub(crate) fn is_whole(mut self, input: &[u8], limits: &Limits) -> (bool, usize) {
         let mut at = 0_usize;
         loop {
@@ -125,7 +125,7 @@ impl BodyDecoder {
     }
 }
 
-/// Trailers are scanned like a head: "Judged at the end of the section".
+/// Trailers are scanned for their end, as a head is, and judged when it is here.
 fn trailers(scan: &mut LineScan, section: &[u8], limits: &Limits) -> Result<Piece, ProtocolError> {
     let mut ahead = *scan;
     match ahead.is_whole(section, limits.trailer_bytes) {
@@ -151,8 +151,8 @@ impl BodyEncoder {
         Self(body)
     }
 
-    /// The encoder behind a part of this length, or why there may be none: "a body event that passes the
-    /// `content-length`, or ends short of it, is `Misuse` like any other".
+    /// The encoder behind a part of this length, or why there may be none: the part passes the
+    /// `content-length`, or ends the body short of it.
     pub(crate) fn after(self, length: u64, last: bool) -> Result<Self, Misuse> {
         match self.0 {
             ResponseBody::None | ResponseBody::Chunked | ResponseBody::UntilClose => Ok(self),

@@ -492,10 +492,9 @@ impl DerefMut for ConnectionGuard<'_> {
     }
 }
 
-/// "After **any** call on the connection … the driver asks `next_action` again before it sleeps; and after any call that
-/// changed something, every task that waits in `receive` or `ready` asks again": those of them that would wait again sleep
-/// on. Calls that have changed nothing wake nobody, or a `receive` that waits and a driver that waits would wake each other
-/// for ever.
+/// Rule 4, for those who wait: behind a call of the application the driver asks `next_action` again, and behind a call of
+/// either side those tasks ask again that can go on. Calls that have changed nothing wake nobody, or a `receive` that waits
+/// and a driver that waits would wake each other for ever.
 impl Drop for ConnectionGuard<'_> {
     fn drop(&mut self) {
         let Shared { connection, has_changed, driver, waiting, .. } = &mut *self.shared;

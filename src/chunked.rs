@@ -33,7 +33,7 @@ enum Place {
     /// Behind the CR of the line.
     LineFeed,
     Data,
-    /// Behind the data: "the next two bytes must be CR LF, checked one by one".
+    /// Behind the data: the next two bytes must be CR LF, and each is checked as it comes.
     DataReturn,
     DataLineFeed,
     Trailers,
@@ -121,12 +121,12 @@ impl ChunkedDecoder {
         self.content_bytes = self.content_bytes.min(self.extension_bytes.saturating_add(2));
     }
 
-    /// One byte of framing: refused at "the first byte that cannot continue" it.
+    /// One byte of framing. A fault is found at the first byte that cannot continue it, so at the same byte at every cut.
     fn byte(&mut self, byte: u8, limits: &Limits) -> Result<(), ProtocolError> {
         let place = match (self.place, byte) {
             (Place::DataReturn, b'\r') => Place::DataLineFeed,
             (Place::DataLineFeed, b'\n') => Place::Size(0),
-            // "5 CRLF hello XX 0 CRLF CRLF": a decoder that skips two bytes here sees another request (CVE-2025-43859).
+            // `5 CRLF hello XX 0 CRLF CRLF`: a decoder that skips two bytes here sees another request (CVE-2025-43859).
             (Place::DataReturn | Place::DataLineFeed, _) => return Err(ProtocolError::ChunkEnd),
             (Place::LineFeed, b'\n') => return self.line_ended(limits),
             (Place::Size(1..) | Place::Name | Place::Value | Place::AfterQuoted, b'\r') => Place::LineFeed,

@@ -37,7 +37,7 @@ pub struct Limits {
     pub(crate) requests: u64,
 }
 
-/// "any value up to 2⁶³−1": what every counter of the field's implementations can hold.
+/// Longest content that can be declared: others count it in an `i64`, so a longer one would overflow there.
 pub(crate) const MAX_LENGTH: u64 = i64::MAX.unsigned_abs();
 
 impl Default for Limits {

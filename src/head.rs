@@ -1,7 +1,7 @@
 //! A request's head: from bytes to a [`Request`].
 //!
-//! Stricter than the RFC allows a server to be, on purpose: "what two parsers could read differently is refused, never
-//! repaired". Deviations: HTTP/1.2 to 1.9 are refused (RFC 9110 §6.2 would have them processed as 1.1); at most one
+//! Strict on purpose: what two parsers could read differently is refused, never repaired. Stricter than the RFCs would
+//! have it: HTTP/1.2 to 1.9 are refused (RFC 9110 §6.2 would have them processed as 1.1); at most one
 //! blank line comes before a request (RFC 9112 §2.2 says "at least one").
 
 use crate::config::Config;
@@ -12,8 +12,8 @@ use crate::incoming::Incoming;
 use crate::request::{Facts, Request, RequestLine, Target, TargetForm};
 use crate::syntax;
 
-/// Reads a head as it arrives, each byte once, and judges it where the stream says so, not where a read ended: "each
-/// check has one verdict point in the stream".
+/// Reads a head as it arrives, each byte once. Each check is made at a place that the stream defines, never where a read
+/// ended, so that the first fault is the same at every cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HeadParser {
     stage: Stage,
@@ -36,7 +36,7 @@ enum Stage {
 }
 
 impl HeadParser {
-    /// Whether a head has begun. "A blank line before it is not one."
+    /// Whether a head has begun. A blank line before it is no part of it: a client of old sends one behind its content.
     pub(crate) fn has_begun(&self) -> bool {
         self.stage != Stage::Before
     }
@@ -74,7 +74,7 @@ impl HeadParser {
         request: &mut Request,
     ) -> Result<(), ProtocolError> {
         let Self { line, start, scan, .. } = core::mem::take(self);
-        // "number of field lines, well-formed or not (431)".
+        // Before their grammar, so malformed lines count too.
         check_lines(scan.lines, config)?;
         read(request, incoming, (line, start), scan.examined, scan.lines, config)
     }
@@ -98,7 +98,7 @@ impl HeadParser {
         Ok(true)
     }
 
-    /// "A head is counted from its first byte, a skipped blank line included."
+    /// What is left of the limit: a blank line that was skipped counts.
     fn limit(&self, config: &Config) -> usize {
         config.limits.head_bytes.saturating_sub(self.blank.into())
     }
@@ -191,7 +191,7 @@ impl LineParser {
         Err(head_too_long(config))
     }
 
-    /// Whether the part that has an ordinary byte before `end` is too long: "a size limit at its first byte too many".
+    /// Whether the part that has an ordinary byte before `end` is too long. It is so at the first byte too many.
     fn check_lengths(&self, allowed: &[u8], end: usize, config: &Config) -> Result<(), ProtocolError> {
         let limits = &config.limits;
         match (self.first_space, self.second_space) {
@@ -210,8 +210,8 @@ impl LineParser {
     }
 }
 
-/// "the request line at its CRLF (three parts, each parted by one SP, else 400; then version, method, CONNECT's 501
-/// before its target is looked at, target)": `line` without that CRLF, and its first two spaces.
+/// Judges `line`, which is without its CRLF, by its first two spaces. In this order, which is that of the errors: three
+/// parts, each parted by one SP; version; method; whether CONNECT is enabled; target.
 fn judge(line: &[u8], first: usize, second: usize, config: &Config) -> Result<RequestLine, ProtocolError> {
     let start = first.saturating_add(1);
     let (method, target) = (Span::new(0..first), Span::new(start..second));
@@ -323,8 +323,8 @@ fn whole_line(allowed: &[u8], config: &Config) -> Option<(RequestLine, usize)> {
     Some((judge(line, first, second, config).ok()?, line_feed.checked_add(1)?))
 }
 
-/// Judges the fields, "at the head's end", and takes it: `line` is its request line and where that ends, `length` at least
-/// that of the head.
+/// Judges the fields and takes the head, which is here to its end: `line` is its request line and where that ends,
+/// `length` at least that of the head.
 fn read(
     request: &mut Request,
     incoming: &mut Incoming,
@@ -352,9 +352,9 @@ fn check_lines(lines: usize, config: &Config) -> Result<(), ProtocolError> {
     if lines > most { Err(ProtocolError::exceeded(Limit::Fields, most)) } else { Ok(()) }
 }
 
-/// Judges the fields in this order: "number of field lines, well-formed or not (431), field grammar (400), Host,
-/// Connection, Content-Length, Transfer-Encoding, both together, coding (501), body limit (413), Expect (417)". What they
-/// say, and where they end.
+/// Judges the fields, and tells what they say and where they end. In this order, which is that of the errors: number of
+/// lines (431), grammar (400), Host, Connection, Content-Length, Transfer-Encoding, both together (400), another coding
+/// (501), body limit (413), Expect (417).
 fn judge_fields(
     headers: &mut Headers,
     bytes: &[u8],

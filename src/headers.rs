@@ -150,12 +150,12 @@ impl Headers {
         self.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 
-    /// Parses the field lines of `head` from `start` to the empty line, at most as many as these, and shows each to `see`:
-    /// its name as it came, and its value. Where the section ends, if it is here to its end and right; the bytes are not
-    /// taken yet.
+    /// Parses the field lines of `head` from `start` to the empty line, at most `most_lines` of them, and shows each to
+    /// `see`: its name as it came, and its value. Returns where the section ends, or `None` if it is malformed or not here
+    /// to its end. The bytes are not taken yet.
     ///
-    /// The parser takes a line feed alone for the end of a line, which may not be (RFC 9112 §2.2), so what ends each line is
-    /// looked at here. Together they are "the strict header grammar".
+    /// httparse takes a line feed alone for the end of a line, as RFC 9112 §2.2 allows and we do not, so the end of each
+    /// line is looked at here.
     pub(crate) fn parse<'a>(
         &mut self,
         head: &'a [u8],
@@ -326,8 +326,7 @@ impl fmt::Debug for Field<'_> {
     }
 }
 
-/// How any field is shown: "lengths instead of … the values of `authorization`, `proxy-authorization`, `cookie` and
-/// `set-cookie`".
+/// How any field is shown: of credentials and cookies only how long the value is.
 pub(crate) struct DebugField<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) value: &'a [u8],
@@ -372,7 +371,7 @@ impl LineScan {
     /// Whether the section is here to its end, the empty line; then it is the bytes that were examined.
     #[inline]
     pub(crate) fn is_whole(&mut self, bytes: &[u8], limit: usize) -> Result<bool, ScanFault> {
-        // "a size limit at its first byte too many": what is behind the limit is not looked at.
+        // What is behind the limit is not looked at: a fault there would come too late at one cut and in time at another.
         let allowed = bytes.get(..limit).unwrap_or(bytes);
         // Most pieces of a head that drips end no line.
         if syntax::has_line_feed(allowed.get(self.examined..).unwrap_or_default())

@@ -48,8 +48,8 @@ impl Incoming {
         self.backing = 0;
     }
 
-    /// Whether a part of this size is copied: it would pin at least four times as much ("a 1-byte `Bytes` cut from a
-    /// 64 KiB buffer pins 64 KiB").
+    /// Whether a part of this size is copied: a `Bytes` pins all of the buffer that it is cut from, here more than four
+    /// times its own size.
     pub(crate) fn is_small(&self, length: usize) -> bool {
         length < self.backing / 4
     }

@@ -179,7 +179,7 @@ impl Outgoing {
         self.in_flight == 0 && self.front.is_empty() && self.queue.is_empty()
     }
 
-    /// `written` bytes more are with the kernel; "more than there are counts as all".
+    /// `written` bytes more are with the kernel; more than there are counts as all.
     pub(crate) fn written(&mut self, written: u64) {
         let landed = written.min(self.in_flight);
         self.in_flight = self.in_flight.saturating_sub(landed);

@@ -1,5 +1,5 @@
-//! The reading half: from bytes to a request, the parts of its body and its trailers. It interprets "in stream order and
-//! no further than someone asked".
+//! The reading half: from bytes to a request, the parts of its body and its trailers, in stream order and no further than
+//! somebody asks.
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
@@ -172,7 +172,7 @@ impl Reader {
         let next = loop {
             let end = start.saturating_add(content);
             let ahead = self.incoming.bytes.get(end.saturating_add(gap)..).unwrap_or_default();
-            // "body bytes before it are delivered first": a fault is for the next who asks.
+            // A fault is for the next who asks: the content before it is delivered first.
             let Ok((framing, next)) = self.decoder.piece(ahead, &config.limits) else { break Piece::Nothing };
             self.count(framing);
             gap = gap.saturating_add(framing);
@@ -210,8 +210,8 @@ impl Reader {
         Ok(piece != Piece::Nothing)
     }
 
-    /// Throws the rest of the body away, "within a budget": of a declared length all counts, of a chunked body "what was
-    /// not delivered, as decoded bytes".
+    /// Throws the rest of the body away, within the budget. Of a chunked body what is thrown away counts, as decoded bytes;
+    /// a declared length was compared as a whole, by [`Self::may_drain`].
     pub(crate) fn drain(&mut self, config: &Config) -> Result<Drained, ProtocolError> {
         loop {
             match self.piece(config)? {
@@ -255,7 +255,8 @@ impl Reader {
         self.continue_is_due = false;
     }
 
-    /// "Only at EOF is the buffered rest of a body looked through, once, to tell a whole request from a torn one."
+    /// Whether the body is here to its end. Asked at the end of the stream, to tell a whole request from a torn one; looked
+    /// through once.
     pub(crate) fn rest_is_whole(&mut self, config: &Config) -> bool {
         if let Some(known) = self.rest_is_whole {
             return known;
@@ -322,8 +323,8 @@ impl Reader {
         Ok(true)
     }
 
-    /// "Judged at the end of the section like a head: count, grammar (400), refused names (400)." What may be in trailers
-    /// and what is dropped: RFC 9110 §6.5.1.
+    /// The trailers that may be seen. In this order, which is that of the errors: number of lines (431), grammar (400),
+    /// names that are refused (400); those that control something are dropped (RFC 9110 §6.5.1).
     fn judge_trailers(&self, bytes: usize, lines: usize, config: &Config) -> Result<Headers, ProtocolError> {
         if lines > config.limits.fields {
             return Err(ProtocolError::exceeded(Limit::TrailerFields, config.limits.fields));

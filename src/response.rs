@@ -68,9 +68,8 @@ fn is_kept_alive_or_closed(option: &[u8]) -> bool {
     option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive")
 }
 
-/// "status, names (any case) and values are validated **before** anything latches": the one validator of all field lines
-/// that an application supplies. It writes them, but for those that the connection writes; what it has written of
-/// refused ones is its caller's to throw away.
+/// The one validator of all field lines that an application supplies. It writes them, but for those that the connection
+/// writes itself. Where it refuses one, its caller throws away what was written before it: then nothing has happened.
 pub(crate) fn write_fields<'a>(headers: &[Pair<'a>], into: &mut Vec<u8>) -> Result<Found<'a>, Misuse> {
     let mut found = Found::default();
     for &(name, value) in headers {

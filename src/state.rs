@@ -253,7 +253,7 @@ impl State {
     /// The one rule that looks at both halves.
     fn settle(&mut self) {
         match self.writing {
-            // "the last request of a connection": nothing behind it will be answered, so nothing is read into it.
+            // The last request: nothing behind it will be answered, so nothing more is interpreted.
             Writing::Idle | Writing::Over if self.next != Next::Request => self.reading = Reading::Closed,
             // "A server MUST read the entire request message body or close the connection" (RFC 9112 §9.3): only behind
             // its end does the next request begin.
@@ -325,7 +325,7 @@ impl State {
                 Effect::Answer
             }
             Reading::Body | Reading::Wanted => self.abandoned(outcome),
-            // Its request has been answered: "an error response is at most one".
+            // Its request has been answered already, and a response has no second one behind it.
             Reading::Draining => {
                 self.finish_by(Next::Linger);
                 Effect::Nothing
@@ -479,7 +479,7 @@ impl State {
                 self.over(outcome, Next::Linger);
                 Effect::Answer
             }
-            // "once a final status line is out an error can only close", and never with a clean terminator.
+            // A head is out, so no error response can follow. A clean end would make the client take the part for all.
             Writing::Body | Writing::Trailers => {
                 self.over(outcome, Next::Reset);
                 Effect::Nothing
@@ -547,8 +547,8 @@ impl State {
         }
     }
 
-    /// "After the last request of a connection, or after a fault, what still arrives is neither parsed nor stored." What
-    /// arrives before a switch belongs to the next protocol.
+    /// Whether what arrives is neither parsed nor stored: behind the last request of a connection, or a fault. What arrives
+    /// before a switch belongs to the next protocol.
     #[inline]
     pub(crate) fn discards(self) -> bool {
         match self.reading {
@@ -690,7 +690,7 @@ mod tests {
     fn what_holds_in_every_state() {
         for state in reachable() {
             let name = name(state);
-            // "no Option `that is set by then`": an exchange is over when and only when there is a reason.
+            // An exchange is over when and only when there is an outcome.
             if state.in_flight() {
                 assert!(matches!(state.outcome, None | Some(Outcome::HalfClosed)), "{name}");
             }

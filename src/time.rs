@@ -164,8 +164,8 @@ pub(crate) enum Overdue {
 
 /// Since when each wait lasts. A deadline is computed from these marks; nothing is armed and nothing cancelled.
 ///
-/// "A phase that began since the last question begins at this one's `now`": a mark is made by the first
-/// [`turn`](Self::turn) that finds its phase, and dropped by the first that does not.
+/// A phase that began since the last question begins at this one's `now` (rule 1): its mark is made by the first
+/// [`turn`](Self::turn) that finds the phase, and dropped by the first that does not.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waits {
     now: Instant,
@@ -308,7 +308,7 @@ impl Waits {
     fn peer_deadline(&self, timeouts: &Timeouts, body_bytes: u64) -> Instant {
         match self.awaited {
             Awaited::Nothing => Instant::NEVER,
-            // "Bytes do not extend it", neither the one nor the other.
+            // Bytes extend neither of them: a head that drips would never be late.
             Awaited::Request => self.awaited_since.after(timeouts.idle),
             Awaited::Head => self.awaited_since.after(timeouts.head),
             Awaited::Body => self.quiet_since.after(timeouts.body).min(self.rate_deadline(timeouts, body_bytes)),

@@ -29,8 +29,8 @@ struct Asked {
 pub(crate) struct Writer {
     pub(crate) outgoing: Outgoing,
     asked: Asked,
-    /// "The head is held until the first body event (one write for a small response; a crash in between becomes a real
-    /// 500)": all of it but the end of its `connection` line and the empty line.
+    /// The head, until the first body event: a small response leaves in one write, and a crash in between becomes a real
+    /// 500. All of it but the end of its `connection` line and the empty line.
     held: Vec<u8>,
     /// The held head ends inside a `connection` line.
     line_is_open: bool,
@@ -104,7 +104,7 @@ impl Writer {
         self.add_ours(headers, &found, framing, config, date);
         self.encoder = BodyEncoder::new(framing.body);
         self.declared_trailers = trailers;
-        // "HTTP/1.0 needs `keep-alive`, a known length": the end of the connection is the end of this body.
+        // Where no length is known on HTTP/1.0, the end of the connection is the end of the body.
         Ok(found.close || framing.body == ResponseBody::UntilClose)
     }
 
@@ -215,7 +215,7 @@ impl Writer {
     /// Queues a body event that was checked; `last` if the response ends with it.
     pub(crate) fn write_body(&mut self, content: Content, checked: BodyEncoder, last: bool) {
         self.encoder = checked;
-        // "empty body part with `more_body` writes nothing": an empty chunk would end the body.
+        // Nothing of an empty part: an empty chunk would end the body.
         if checked.is_written() && content.length() > 0 {
             if checked.is_chunked() {
                 chunked::encode_size(content.length(), &mut self.outgoing);
@@ -233,8 +233,8 @@ impl Writer {
         }
     }
 
-    /// Queues trailers, if they are valid: "written if chunked and the client sent `te: trailers`, else accepted and
-    /// dropped".
+    /// Queues trailers, if they are valid. They are dropped where the body is not chunked, or the client has not said
+    /// `te: trailers`.
     pub(crate) fn write_trailers(&mut self, headers: &[Pair<'_>], last: bool) -> Result<(), Misuse> {
         debug_assert!(self.held.is_empty(), "the head is out");
         let answer = response::write_trailers(headers, &mut self.held);
@@ -261,8 +261,8 @@ impl Writer {
         }
     }
 
-    /// Queues an interim response, if it is valid and `is_due`. "1xx never carry CL/TE/body; never sent to 1.0." A held
-    /// head waits behind it.
+    /// Queues an interim response, if it is valid and `is_due`, before a head that is held. It is never sent to HTTP/1.0
+    /// (RFC 9110 §15.2), and says nothing of a body, since it has none.
     pub(crate) fn write_interim(&mut self, status: u16, headers: &[Pair<'_>], is_due: bool) -> Result<(), Misuse> {
         let held = self.held.len();
         response::write_status_line(status, &mut self.held);

@@ -95,7 +95,7 @@ impl Connection {
         self.outcome(id).unwrap_or(Outcome::Complete)
     }
 
-    /// "An id outlives its exchange harmlessly."
+    /// Whether this is the exchange that was started last. All other ids are harmless (rule 5).
     fn is_current(&self, id: ExchangeId) -> bool {
         id == self.id && id.0 > 0
     }
@@ -125,8 +125,7 @@ impl Connection {
         Ok(())
     }
 
-    /// "A 101 for a protocol that the request offered (no body, 1.1), or a 2xx to an enabled CONNECT, completes its
-    /// exchange at `ResponseStart`."
+    /// A 101, or a 2xx to CONNECT: it completes its exchange at once, and what follows is the next protocol's.
     fn send_switch(&mut self, status: u16, headers: &[Pair<'_>]) -> Result<(), SendError> {
         let after = self.after(Event::Switch)?;
         let found = self.writer.begin_head(status, headers)?;
@@ -188,7 +187,7 @@ impl Connection {
         Ok(())
     }
 
-    /// "on 1.1 and before the head is out it is written at once (a held head waits); else accepted and dropped".
+    /// Before the final head is out, and on HTTP/1.1, it is written at once; else it is accepted and dropped.
     fn send_interim(&mut self, status: u16, headers: &[Pair<'_>]) -> Result<(), SendError> {
         if !(102..=199).contains(&status) {
             return Err(Misuse::Status.into());
@@ -197,8 +196,8 @@ impl Connection {
         Ok(self.writer.write_interim(status, headers, is_due)?)
     }
 
-    /// The response is about to be complete: decides, "by what was declared and by bytes in stream order, never by what
-    /// happens to be buffered", whether the connection can outlive a request that was not received to its end.
+    /// The response is about to be complete: decides whether the connection can outlive a request that was not received to
+    /// its end. That depends on what was declared and delivered, never on what happens to be buffered.
     fn settle_early_response(&mut self) {
         if self.reader.has_undelivered_body()
             && (self.config.early_response == EarlyResponse::Close

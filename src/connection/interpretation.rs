@@ -1,4 +1,5 @@
-//! From what came to what happened: "in stream order and no further than someone asked".
+//! From what came to what happened: in stream order, and no further than somebody asks, so that it makes no difference how
+//! the stream was cut into reads.
 
 use super::Connection;
 use crate::action::{Action, Wait};
@@ -10,8 +11,8 @@ use crate::request::Request;
 use crate::state::{Event, Reading};
 
 impl Connection {
-    /// Whether the last answer was to wait for the rest of a head, and for nothing else. As long as that does not come to
-    /// its end it stands: "Bytes do not extend" its deadline.
+    /// Whether the last answer was to wait for the rest of a head, and for nothing else. Until the head's end comes that
+    /// answer stands, since bytes do not extend its deadline.
     pub(super) fn waits_for_a_head_only(&self) -> bool {
         self.state.reading == Reading::Head
             && !self.waits.may_be_due()
@@ -19,8 +20,8 @@ impl Connection {
             && !self.reader.incoming.ended
     }
 
-    /// What its next piece leads to: heads drip, and this is what a piece costs. `None` if it is none of what that is good
-    /// for.
+    /// The short way for one more piece of a head, as heads may drip byte by byte. `None` where the long way has to say what
+    /// follows.
     pub(super) fn look_at_a_piece_of_a_head(&mut self) -> Option<Action> {
         match self.reader.has_head(&self.config) {
             Ok(false) => {
@@ -36,8 +37,8 @@ impl Connection {
         }
     }
 
-    /// Interprets what came, as far as somebody asks: "a head when no exchange is in flight, a body when `receive` or the
-    /// drain asks".
+    /// Interprets what came, as far as somebody asks: a head while no exchange is in flight, a body while a `receive` or the
+    /// drain waits for it.
     pub(super) fn interpret(&mut self) -> Option<Request> {
         loop {
             let before = self.state.reading;
@@ -97,7 +98,7 @@ impl Connection {
         if self.reader.head_has_begun() {
             self.moved_on(Event::HeadBegan);
         } else if self.writer.outgoing.is_empty() {
-            // "An idle connection gives its buffers back by itself."
+            // Most connections are idle most of the time: their buffers are given back.
             self.reader.release();
             self.writer.shrink();
         }
@@ -113,7 +114,7 @@ impl Connection {
         }
     }
 
-    /// "requests that arrived whole before it are served": a torn one never starts.
+    /// Behind the end of the stream only a request that is here to its end is started.
     fn unless_torn(&mut self, request: Request) -> Option<Request> {
         if self.reader.incoming.ended && !self.reader.rest_is_whole(&self.config) {
             self.happened(Event::Eof, CloseReason::ClientClosed);
