@@ -1,4 +1,4 @@
-//! However a stream is cut into reads, the same comes of it (assurance, P1 and E3): each of the inputs at every one and at
+//! However a stream is cut into reads, the same comes of it (P1 in `SECURITY.md`): each of the inputs at every one and at
 //! every two places, and short ones behind a fixed beginning in all 2ⁿ⁻¹ ways. And what it costs does not depend on the cuts
 //! either (P13): by the connection's own count of the bytes that it has looked at.
 //!
@@ -282,7 +282,6 @@ fn all_partitions_of_a_tail_change_nothing() {
     println!("{count} streams");
 }
 
-/// As large as the limits allow, or longer than any buffer: where work that is done again at each read would show.
 /// What is right and here at once goes a shorter way than what comes byte by byte: a request line, a head, a chunk's line.
 /// The inputs have all of that.
 const SHORT_WAYS: [&str; 5] = [
@@ -317,6 +316,7 @@ fn the_short_ways_are_the_long_way() {
     println!("{count} inputs");
 }
 
+/// As large as the limits allow, or longer than any buffer: where work that is done again at each read would show.
 fn long_inputs() -> Vec<(&'static str, Vec<u8>)> {
     let chunked = post!("transfer-encoding: chunked\r\n").as_bytes();
     let fields = format!("cookie: {}\r\n", "0123456789".repeat(30)).repeat(98);

@@ -1,5 +1,5 @@
-//! All short byte strings over small alphabets after fixed prefixes, the connection against the recogniser both ways (the
-//! project's assurance, E2): what one accepts the other accepts too, with the same method, target, fields, body and end;
+//! All short byte strings over small alphabets after fixed prefixes, the connection against the recogniser both ways (P10
+//! in `SECURITY.md`): what one accepts the other accepts too, with the same method, target, fields, body and end;
 //! what one refuses the other refuses too, with the same status and at the same byte. There is no list of exceptions.
 //!
 //! `cargo test` tries the strings up to a short length. All of them, 2.8 thousand million, of which 66 million had to be tried

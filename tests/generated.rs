@@ -1,6 +1,6 @@
 //! Whole cases made by chance, in the corpus's own words: a configuration, applications and what the world does, hostile and
-//! clumsy at once. What the corpus asks of its cases is asked of these: the log is the same at every cut (the project's
-//! assurance, P1), the laws of the driver hold (P8), the validator reads what was written (P7), also where headers are any
+//! clumsy at once. What the corpus asks of its cases is asked of these: the log is the same at every cut (P1 in
+//! `SECURITY.md`), the laws of the driver hold (P8), the validator reads what was written (P7), also where headers are any
 //! bytes (P15), and an event that is refused leaves no trace (P11).
 //!
 //! A case that fails is printed as a case of the corpus, in its smallest form: paste it into a file of `tests/corpus/`.

@@ -1,4 +1,4 @@
-//! Round trips with a client that others wrote: hyper's (the project's assurance, P9). What it is asked to send is what the
+//! Round trips with a client that others wrote: hyper's (P9 in `SECURITY.md`). What it is asked to send is what the
 //! application sees, and what the application sends is what it reads: fields, content, trailers, in each framing; the pipe
 //! between them is short, so that reads and writes end anywhere. Time is virtual: it passes where both sides wait.
 

@@ -1,5 +1,5 @@
 //! An application may send any bytes as a name, a value, a trailer, a status: the event is refused and has changed nothing, or
-//! the client reads exactly that and nothing more (the project's assurance, P15).
+//! the client reads exactly that and nothing more (P15 in `SECURITY.md`).
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What a connection holds while its peer is hostile (assurance, P3): never more than `Config::memory_bound`, if the driver
+//! What a connection holds while its peer is hostile (P3 in `SECURITY.md`): never more than `Config::memory_bound`, if the driver
 //! reads only while it is told to, and at most the read buffer at a time.
 //!
 //! An allocator counts the bytes that this thread has allocated and not given back, a block that is being replaced beside

@@ -1,5 +1,5 @@
-//! What a client means is what the application sees, and what the application sends is what the client reads (the project's
-//! assurance, P9), however the bytes are cut (P1); all that is written is a valid answer to what was read (P7), also of
+//! What a client means is what the application sees, and what the application sends is what the client reads (P9 in
+//! `SECURITY.md`), however the bytes are cut (P1); all that is written is a valid answer to what was read (P7), also of
 //! requests that are damaged (P10). What fails is printed as a case of the corpus.
 
 #![allow(

@@ -1,9 +1,9 @@
 //! V: what the bytes that a server wrote say, if they are what RFC 9112 lets it write.
 //!
-//! "Everything written parses, as (1xx)* final per delivered request, in order, and at most one error response, last:
-//! length exact, or chunked well-formed, or close-delimited and closed; no body where none may be; at most one Date,
-//! Content-Length, Transfer-Encoding, Connection; nothing after the last response" (assurance, P7). It is stricter than a
-//! client should be: what a client may forgive is a fault here.
+//! P7 of `SECURITY.md`: for each request, in order, any number of 1xx and then one final response, and at most one error
+//! response at the end. The length is exact, or the chunks are well-formed, or the connection ends the body and is closed;
+//! no body where none may be; at most one Date, Content-Length, Transfer-Encoding and Connection; nothing behind the last
+//! response. It is stricter than a client should be: what a client may forgive is a fault here.
 
 use super::grammar::{self, CR, Field, LF, elements, field_line, hexadecimal, is, is_one_of, is_token, values};
 
