@@ -208,8 +208,8 @@ impl Limits {
     }
 }
 
-/// How long the connection waits for its peer. No timer runs while it is the application that is waited for.
-/// [`Duration::MAX`] switches one off.
+/// How long the connection waits for its peer. No timer runs while it is the application that is waited for, but for that
+/// of [`shutdown`](Self::shutdown). [`Duration::MAX`] switches one off.
 ///
 /// # Examples
 /// ```
@@ -272,7 +272,8 @@ impl Timeouts {
         self
     }
 
-    /// No byte of content that somebody waits for, while chunk lines and trailers count as none: 408, or a cut where the response has begun. Default 30 s.
+    /// No byte of content while a `receive` or the drain waits for one: 408, or a cut where the response's head is out. The
+    /// lines of chunks and trailers are no content. Default 30 s.
     ///
     /// # Examples
     /// ```
@@ -283,8 +284,8 @@ impl Timeouts {
         self
     }
 
-    /// Content that comes more slowly than this, once it was waited for that long in all: as [`body`](Self::body).
-    /// Default 128 bytes a second after 30 s; 0 switches it off.
+    /// Content that comes more slowly than `bytes_per_second`, once it was waited for `after` in all: as
+    /// [`body`](Self::body). Default 128 bytes a second after 30 s; 0 bytes switch it off.
     ///
     /// # Examples
     /// ```
@@ -296,7 +297,8 @@ impl Timeouts {
         self
     }
 
-    /// Something unwritten, and nothing written: dropped and reset. Default 60 s.
+    /// Something is unwritten, and for so long none of it was written: it is dropped, and the connection reset. Default
+    /// 60 s.
     ///
     /// # Examples
     /// ```
@@ -403,9 +405,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Most bytes of memory that a connection holds, whatever its peer sends: if the driver reads only while
+    /// Most bytes of heap that a connection holds, whatever its peer sends: if the driver reads only while
     /// [`Wait::read`](crate::Wait::read) says so, at most [`Limits::read_buffer_bytes`] at a time, and the application
-    /// waits for [`Exchange::ready`](crate::Exchange::ready). An idle connection holds less than 1 KiB.
+    /// waits for [`Exchange::ready`](crate::Exchange::ready). An idle connection holds less than 1 KiB. What the
+    /// application keeps of the parts that it has received is not counted.
     ///
     /// # Examples
     /// ```

@@ -23,9 +23,10 @@ use crate::writer::Writer;
 
 /// One HTTP/1.1 server connection: bytes and application events in, actions out. It does no I/O.
 ///
-/// Its methods are of three kinds: `handle_*` tell what the world did and cannot fail; [`next_action`](Self::next_action)
-/// says what to do next; [`exchange`](Self::exchange) is the application's half. The crate's documentation has the rules
-/// and a whole driver.
+/// Its methods are of four kinds: `handle_*` tell what the world did and cannot fail; [`next_action`](Self::next_action)
+/// says what to do next, and [`outgoing`](Self::outgoing) what to write; [`exchange`](Self::exchange) is the application's
+/// half; [`fault`](Self::fault) and [`close_reason`](Self::close_reason) are for the log. The crate's documentation has the
+/// rules and a whole driver.
 ///
 /// # Examples
 /// ```
@@ -231,8 +232,10 @@ impl Connection {
         }
     }
 
-    /// Finish what is in flight, which is what `Start` was told of, then close. A connection without a request, or with
-    /// one that was not started, closes at once.
+    /// Finish the exchange that is in flight, then close. Without one the connection closes as soon as what is unwritten is
+    /// written; a request that was not started, or only in part here, gets no answer. To call it again does no harm.
+    ///
+    /// The application is not told. An exchange that outlasts [`Timeouts::shutdown`](crate::Timeouts::shutdown) is cut off.
     ///
     /// # Examples
     /// See [`CloseReason`].
@@ -275,7 +278,7 @@ impl Connection {
         self.state.discards() && !(self.state.writing == Writing::Head && self.reader.may_switch())
     }
 
-    /// Whether what came is kept.
+    /// Takes note that so many bytes came. True if they are kept.
     fn takes(&mut self, length: usize) -> bool {
         self.was_read |= length > 0;
         length > 0 && !self.reader.incoming.ended && !self.discards()
@@ -451,7 +454,7 @@ impl Connection {
 
 /// Time.
 impl Connection {
-    /// Takes note of which waits are on at this point in time.
+    /// Tells [`Waits`] what is waited for now, and what of it has come since it was last told.
     fn turn(&mut self) {
         let unwritten = !self.writer.outgoing.is_empty();
         let awaited = match self.state.reading {

@@ -84,16 +84,16 @@ pub enum ProtocolError {
     /// CONNECT, which this server does not do (RFC 9110 §15.6.2).
     #[error("the CONNECT method is not enabled")]
     ConnectDisabled,
-    /// The target is in none of the four forms, or in one that its method does not have (RFC 9112 §3.2).
+    /// The target is in none of the four forms, or in one that does not go with its method (RFC 9112 §3.2).
     #[error("the request target is malformed, or its form does not fit the method")]
     Target,
-    /// The version is none (RFC 9112 §2.3).
+    /// What stands in its place is no version (RFC 9112 §2.3).
     #[error("the HTTP version is malformed")]
     Version,
     /// A well-formed version other than HTTP/1.0 and HTTP/1.1 (RFC 9110 §15.6.6).
     #[error("the HTTP version is neither 1.0 nor 1.1")]
     VersionNotSupported,
-    /// A field line against the grammar: white space before the colon, a folded line, a control character … (RFC 9112 §5).
+    /// A field line is malformed: white space before the colon, a folded line, a control character … (RFC 9112 §5).
     #[error("a field line is malformed")]
     Field,
     /// Host is missing, double or malformed (RFC 9112 §3.2).
@@ -118,13 +118,13 @@ pub enum ProtocolError {
     /// 9110 §10.1.1).
     #[error("the expectation cannot be met")]
     Expectation,
-    /// A chunk's size line against the grammar (RFC 9112 §7.1).
+    /// A chunk's line, its size and extensions, is malformed (RFC 9112 §7.1).
     #[error("a chunk line is malformed")]
     ChunkLine,
     /// A chunk's data without the CRLF that ends it (RFC 9112 §7.1).
     #[error("a chunk does not end with CRLF")]
     ChunkEnd,
-    /// A trailer section against the grammar, or with a field that may not be in one (RFC 9110 §6.5.1).
+    /// A trailer section is malformed, or has a field that may not be in one (RFC 9110 §6.5.1).
     #[error("the trailer section is malformed or has a field that may not be in one")]
     Trailer,
     /// More than a limit allows.
@@ -135,13 +135,13 @@ pub enum ProtocolError {
         /// How much it allows.
         max: u64,
     },
-    /// The head did not come in time.
+    /// The head did not come within [`Timeouts::head`](crate::Timeouts::head) (RFC 9110 §15.5.9).
     #[error("the request head did not arrive in time")]
     HeadTimeout,
-    /// The body stopped coming.
+    /// No content came for [`Timeouts::body`](crate::Timeouts::body).
     #[error("the request content stopped arriving")]
     BodyTimeout,
-    /// The body came too slowly.
+    /// Content came more slowly than [`Timeouts::body_rate`](crate::Timeouts::body_rate) asks for.
     #[error("the request content arrives too slowly")]
     BodyRate,
 }
@@ -233,7 +233,7 @@ pub enum Misuse {
     /// Trailers before the body has ended.
     #[error("trailers before the end of the body")]
     BodyNotEnded,
-    /// Trailers, or body, where the start did not declare trailers.
+    /// Trailers, where the start did not declare them.
     #[error("trailers that the start of the response did not declare")]
     TrailersNotDeclared,
     /// A final status outside 200..=599, or an interim one that is not in 102..=199.

@@ -141,8 +141,8 @@ pub enum SendEvent<'a> {
     /// Trailers, after a start that declared them: ASGI's `http.response.trailers`. They are written if the body is
     /// chunked and the client has said `te: trailers`, else dropped.
     ResponseTrailers {
-        /// As in `ResponseStart`; no field that frames, routes, authenticates, controls or describes the content: these belong
-        /// into a head (RFC 9110 §6.5.1).
+        /// As in `ResponseStart`; but no field that frames, routes or authenticates a message, controls it, or describes its
+        /// content: these belong in the head (RFC 9110 §6.5.1).
         headers: &'a [(&'a [u8], &'a [u8])],
         /// Whether more of them follow.
         more_trailers: bool,

@@ -20,9 +20,13 @@
 //!
 //!  Next
 //!      Request ──► Linger ──► Lingering ──► Close ──► Closed
-//!              └─► Reset ───────────────────────────► ClosedByReset
+//!              ├─► Close: where there is nobody to linger for
+//!              ├─► Reset ───────────────────────────► ClosedByReset
 //!              └─► Switch ──────────────────────────► Switched
 //! ```
+//!
+//! Left out are the ways around: a head that comes whole goes from `Idle` to `Body`, a body that is there when it is asked
+//! for from `Body` to `Ended`, and `Linger` and `Close` give way to what is worse. All of them are in `state.table`.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
