@@ -25,8 +25,8 @@
 //!              └─► Switch ──────────────────────────► Switched
 //! ```
 //!
-//! Left out are the ways around: a head that comes whole goes from `Idle` to `Body`, a body that is there when it is asked
-//! for from `Body` to `Ended`, and `Linger` and `Close` give way to what is worse. All of them are in `state.table`.
+//! Left out are the short cuts: a head that comes whole goes from `Idle` to `Body`, a body that is here when it is asked for
+//! from `Body` to `Ended`; and what cuts a response turns `Linger` and `Close` into `Reset`. `state.table` has them all.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
