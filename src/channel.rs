@@ -342,6 +342,13 @@ impl Channel {
     }
 }
 
+/// Which exchange it is, for a log.
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "exchange {}", self.id)
+    }
+}
+
 /// Ends an exchange when it is dropped. See [`Channel::end_on_drop`].
 ///
 /// # Examples
@@ -518,11 +525,4 @@ impl Drop for ConnectionGuard<'_> {
 /// A panic elsewhere leaves the connection as it was between two calls, so it may go on.
 fn lock(mutex: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Says no more than the connection does.
-impl fmt::Display for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "exchange {}", self.id)
-    }
 }

@@ -61,7 +61,7 @@ impl Default for Limits {
 
 impl Limits {
     /// Longest request head in bytes, from its first byte (a skipped blank line included) to its empty line, included.
-    /// Default 32 KiB: large cookies fit. Beyond it 431.
+    /// Default 32 KiB: large cookies fit. Beyond it 431. More than 2³²−1 counts as that, and so it does for trailers.
     ///
     /// # Examples
     /// ```
@@ -142,7 +142,8 @@ impl Limits {
         self
     }
 
-    /// Longest request content in bytes; `None`, the default, leaves it to the application. Beyond it 413.
+    /// Longest request content in bytes; `None`, the default, leaves it to the application. Beyond it 413, before the first
+    /// byte too many is received: at the end of the head, or of a chunk's line. More than 2⁶³−1 counts as that.
     ///
     /// # Examples
     /// ```
@@ -530,8 +531,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// A header of every final response, left out where the application sends one of the same name. It may be given
-    /// several times.
+    /// A header of every response, errors and switches included, but for interim ones. It is left out where the
+    /// application sends one of the same name. This may be called several times, also with one name.
     ///
     /// # Examples
     /// ```

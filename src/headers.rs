@@ -140,7 +140,7 @@ impl Headers {
         Fields { raw: &self.raw, names: &self.names, places: self.fields.iter() }
     }
 
-    /// The value of the first field of this name, in any case.
+    /// The value of the first field of this name, which may be in any case. Others of this name are not looked at.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.get_all(name).next()
     }

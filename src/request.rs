@@ -143,6 +143,20 @@ impl Request {
 
     /// The path, as it came: nothing is decoded. `*` in asterisk-form, empty with CONNECT. In absolute-form `/` stands
     /// for an empty path, and `*` for an OPTIONS with neither path nor query (RFC 9112 §3.2.4).
+    ///
+    /// # Examples
+    /// ```
+    /// # use sansgi::{Action, Config, Connection, Instant};
+    /// let raw_path = |head: &[u8]| {
+    ///     let mut conn = Connection::new(Config::default());
+    ///     conn.handle_bytes(head);
+    ///     let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { unreachable!() };
+    ///     String::from_utf8_lossy(request.raw_path()).into_owned()
+    /// };
+    /// assert_eq!(raw_path(b"GET /a%2Fb/../c?d HTTP/1.1\r\nhost: e\r\n\r\n"), "/a%2Fb/../c");
+    /// assert_eq!(raw_path(b"GET http://e HTTP/1.1\r\nhost: e\r\n\r\n"), "/");
+    /// assert_eq!(raw_path(b"OPTIONS http://e HTTP/1.1\r\nhost: e\r\n\r\n"), "*");
+    /// ```
     pub fn raw_path(&self) -> &[u8] {
         let parts = self.0.line.parts;
         match parts.form {
@@ -182,7 +196,17 @@ impl Request {
         self.0.line.version
     }
 
-    /// The fields. In absolute-form Host is the target's authority (RFC 9112 §3.2.2).
+    /// The fields. In absolute-form Host is the target's authority, whatever came (RFC 9112 §3.2.2).
+    ///
+    /// # Examples
+    /// ```
+    /// # use sansgi::{Action, Config, Connection, Instant};
+    /// # let mut conn = Connection::new(Config::default());
+    /// conn.handle_bytes(b"GET http://a/ HTTP/1.1\r\nhost: b\r\n\r\n");
+    /// let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { unreachable!() };
+    /// assert_eq!(request.headers().get("host"), Some(&b"a"[..]));
+    /// assert_eq!(request.authority(), b"a");
+    /// ```
     pub fn headers(&self) -> &Headers {
         &self.0.headers
     }
@@ -196,6 +220,15 @@ impl Request {
     }
 
     /// Whether content is to come. A declared length of 0 is none.
+    ///
+    /// # Examples
+    /// ```
+    /// # use sansgi::{Action, Config, Connection, Instant};
+    /// # let mut conn = Connection::new(Config::default());
+    /// conn.handle_bytes(b"PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
+    /// let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { unreachable!() };
+    /// assert_eq!((request.has_body(), request.content_length()), (true, None)); // how long, nobody knows yet
+    /// ```
     pub fn has_body(&self) -> bool {
         self.0.facts.body != RequestBody::Length(0)
     }

@@ -43,7 +43,7 @@ impl<'a> Found<'a> {
                 }
                 self.close |= option.eq_ignore_ascii_case(b"close");
                 self.names_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
-                self.has_options |= !is_kept_alive_or_closed(option);
+                self.has_options |= !says_whether_to_keep(option);
             }
             return Ok(false);
         }
@@ -64,7 +64,7 @@ impl<'a> Found<'a> {
     }
 }
 
-fn is_kept_alive_or_closed(option: &[u8]) -> bool {
+fn says_whether_to_keep(option: &[u8]) -> bool {
     option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive")
 }
 
@@ -128,7 +128,7 @@ pub(crate) fn write_options(headers: &[Pair<'_>], found: &Found<'_>, into: &mut 
         return false;
     }
     let lines = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"connection"));
-    let options = lines.flat_map(|(_, value)| syntax::members(value)).filter(|option| !is_kept_alive_or_closed(option));
+    let options = lines.flat_map(|(_, value)| syntax::members(value)).filter(|option| !says_whether_to_keep(option));
     let mut before: &[u8] = b"connection: ";
     for option in options {
         into.extend_from_slice(before);
