@@ -299,8 +299,8 @@ fn path_and_query(bytes: &[u8], start: usize) -> Option<(Span, Span)> {
     }
 }
 
-/// Takes a head that is here to its end, and right, as nearly all are: false if it is none of the kind. That one goes the
-/// long way, where alone it is said what is wrong.
+/// The short way: takes a head that is here to its end and has no fault, as nearly all. False for any other, which then
+/// goes the long way: only there it is said what is wrong.
 pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, request: &mut Request) -> bool {
     let length = incoming.bytes.len().min(config.limits.head_bytes);
     let line = incoming.bytes.get(..length).and_then(|allowed| whole_line(allowed, config));

@@ -119,7 +119,7 @@ impl<'a> Field<'a> {
 }
 
 impl Headers {
-    /// As many fields most heads have at most.
+    /// Most heads have no more fields than this.
     pub(crate) const FEW: usize = 16;
 
     /// Memory that a field takes beside its own bytes.
@@ -208,8 +208,8 @@ impl Headers {
         Some(end)
     }
 
-    /// Forgets the fields, and keeps the memory for others if it is not too much. Bytes that were taken over with the
-    /// buffer that they were read into are more than `most_bytes`, so that buffer is not held.
+    /// Forgets the fields. Their memory is kept for the next head if it is `most_bytes` or less; that of a head which took
+    /// its read buffer over is more, so no read buffer is held.
     pub(crate) fn empty(&mut self, most_bytes: usize) {
         if self.raw.capacity() > most_bytes {
             self.raw = BytesMut::new();

@@ -95,7 +95,7 @@ pub(crate) struct Facts {
 }
 
 impl Request {
-    /// One that nobody else holds, to read the next head into: `last`, if that is such a one.
+    /// A request to read the next head into: `last` if nobody else holds it, so that its memory serves again.
     pub(crate) fn renewed(last: Option<Self>) -> Self {
         match last {
             Some(Self(head)) if Arc::strong_count(&head) == 1 => Self(head),

@@ -1,7 +1,8 @@
 //! R: what a stream of bytes says, if it is a stream of HTTP/1.1 requests; or by which of its bytes it is refused.
 //!
-//! Written from RFC 9112, RFC 9110 and the project's wire rules; a sentence in quotes without a source is theirs. It reads
-//! one byte after the other and never looks ahead, so what it says of a stream it says of all that begin with it.
+//! Written from RFC 9112, RFC 9110 and, where these leave room, the project's own rules: a sentence in quotes without a
+//! source is one of those (`SECURITY.md` tells which are stricter than the RFCs). It reads one byte after the other and never
+//! looks ahead, so what it says of a stream it says of all that begin with it.
 
 use super::grammar::{
     self, CR, Field, HTAB, LF, SP, elements, field_line, hexadecimal, is, is_obs_text, is_one_of, is_ows, is_tchar,
