@@ -347,6 +347,7 @@ impl Timeouts {
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HalfClose {
     /// It has left, or is about to: `receive` is `Disconnect`, while the response is still taken and written. Default.
     Disconnect,
@@ -364,6 +365,7 @@ pub enum HalfClose {
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EarlyResponse {
     /// The rest is read and thrown away, within [`Limits::drain_budget_bytes`], and the connection kept. Default. A
     /// request whose `100-continue` was not answered is closed all the same: nobody knows whether its content comes.

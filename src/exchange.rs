@@ -101,6 +101,7 @@ impl fmt::Debug for ReceiveEvent {
 /// );
 /// ```
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SendEvent<'a> {
     /// The head: ASGI's `http.response.start`. It is held until the first body event, so that a small response leaves in
     /// one write, and an application that crashes in between still gives a 500. A body event that is empty and has

@@ -379,7 +379,7 @@ fn both_refuse_these_chunk_lines() {
 
 #[test]
 fn both_refuse_these_heads() {
-    // httparse says so at the byte, we say so where the wire rules have it: the fields' grammar at the end of the head.
+    // httparse says so at the byte, we say so at the end of the head, where all faults of its fields are said.
     let lines: [(&str, &[u8]); 28] = [
         ("bare CR behind the version", b"GET / HTTP/1.1\rhost: a\r\n\r\n"),
         ("bare CR in a value", b"GET / HTTP/1.1\r\nhost: a\r\nx: b\rc\r\n\r\n"),

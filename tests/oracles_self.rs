@@ -517,9 +517,9 @@ fn the_recogniser_counts_chunks() {
     assert_eq!(refusal(&too_many, &fields), (431, too_many.len()));
 }
 
-/// Sizes at which it refuses by default, from the wire rules and not from the crate.
+/// Sizes at which it refuses by default, from the documentation and not from the crate.
 #[test]
-fn the_recogniser_has_the_limits_of_the_wire_rules() {
+fn the_recogniser_has_the_documented_limits() {
     let limits = Limits::DEFAULT;
     let long = |count: usize| vec![b'a'; count];
     let head = |size: usize| [b"GET / HTTP/1.1\r\nhost: a\r\nx: ", &long(size - 32)[..], b"\r\n\r\n"].concat();

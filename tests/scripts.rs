@@ -120,6 +120,7 @@ impl Said {
             }
             SendEvent::ResponseTrailers { more_trailers, .. } => self.is_complete |= !more_trailers,
             SendEvent::Informational { .. } => self.interim += usize::from(is_1_1 && !self.is_out),
+            _ => panic!("no script has {event:?}"),
         }
     }
 }

@@ -266,5 +266,6 @@ pub(crate) fn note(exchange: &mut Exchange, event: &SendEvent<'_>) {
                 sent.interim.push(Head { status: *status, fields: owned(headers) });
             }
         }
+        _ => panic!("what {event:?} means is to be said here"),
     }
 }

@@ -1,4 +1,4 @@
-//! M: what a connection does, said a second time, from the tables of the design and without a look at the state machine.
+//! M: what a connection does, said a second time, from the rules of the exchange and without a look at the state machine.
 //!
 //! Three automata that know little of each other: a [`Reader`] that takes the stream byte by byte, as far as somebody asks;
 //! a [`Writer`] that frames one response and says what becomes unwritten; and the application's contract, which is one

@@ -1,4 +1,4 @@
-//! What a server must do with bytes, said a second time: written from the RFC's text and the project's wire rules, without
+//! What a server must do with bytes, said a second time: written from the RFC's text and the rules of SECURITY.md, without
 //! a look at the parser, and without the crates it is built on. Slow and plain, so that it can be read against the text.
 //!
 //! [`recogniser`] reads requests, [`validator`] reads responses, [`client`] writes the first and takes in the second.
