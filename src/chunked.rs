@@ -203,17 +203,16 @@ impl ChunkedDecoder {
 
 /// How long a line is that is nothing but a size, and that size.
 fn plain_line(input: &[u8], limits: &Limits) -> Option<(usize, u64)> {
-    let mut size = 0;
-    // Fifteen digits fit whatever they are.
+    let mut size = 0_u64;
+    // Fifteen digits fit whatever they are, and then the line ends.
     for (digits, &byte) in input.iter().enumerate().take(16) {
-        match syntax::hex_digit(byte) {
-            Some(digit) if digits < 15 => size = size << 4 | u64::from(digit),
-            _ => {
-                let is_plain = digits > 0 && digits <= limits.chunk_line_bytes;
-                let ends = byte == b'\r' && input.get(digits.saturating_add(1)) == Some(&b'\n');
-                return (is_plain && ends).then(|| (digits.saturating_add(2), size));
-            }
+        if let Some(digit) = syntax::hex_digit(byte) {
+            size = size.wrapping_mul(16).wrapping_add(u64::from(digit));
+            continue;
         }
+        let is_plain = digits > 0 && digits <= limits.chunk_line_bytes;
+        let ends = byte == b'\r' && input.get(digits.saturating_add(1)) == Some(&b'\n');
+        return (is_plain && ends).then(|| (digits.saturating_add(2), size));
     }
     None
 }
