@@ -43,7 +43,7 @@ impl HeadParser {
 
     /// Whether bytes before the head were skipped: they count.
     pub(crate) fn has_skipped(&self) -> bool {
-        self.blank > 0
+        self.blank != 0
     }
 
     /// Bytes of an unfinished head that were looked at.

@@ -83,7 +83,7 @@ impl Incoming {
 
     /// Takes the first `length` bytes away.
     pub(crate) fn skip(&mut self, length: usize) {
-        if length > 0 {
+        if length != 0 {
             self.bytes.advance(length.min(self.bytes.len()));
             self.let_go();
         }

@@ -301,7 +301,7 @@ impl Writer {
     /// Gives large buffers back, between two exchanges.
     pub(crate) fn shrink(&mut self) {
         self.outgoing.shrink(KEPT_BYTES);
-        if self.held.capacity() > 0 {
+        if self.held.capacity() != 0 {
             self.held = Vec::new();
         }
     }
