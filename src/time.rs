@@ -293,8 +293,8 @@ impl Waits {
     }
 
     pub(crate) fn fingerprint(&self) -> String {
-        let (unwritten, shutdown) = (self.unwritten_since != Instant::NEVER, self.shutdown_since != Instant::NEVER);
-        format!("{:?} {unwritten} {shutdown}", self.awaited)
+        let is_on = [self.unwritten_since, self.shutdown_since].map(|since| since.cmp(&Instant::NEVER));
+        format!("{:?} {is_on:?}", self.awaited)
     }
 
     fn write_deadline(&self, timeouts: &Timeouts) -> Instant {

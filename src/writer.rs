@@ -292,7 +292,7 @@ impl Writer {
             Due::Part { token, remaining } => Some((token, remaining.min(2))),
             Due::Nothing | Due::Bytes => None,
         };
-        let outgoing = (!outgoing.is_empty(), part);
+        let outgoing = (outgoing.is_empty(), part);
         let held = (held.escape_ascii(), line_is_open);
         let body = (encoder.saturated(), declared_trailers, in_trailers);
         format!("{outgoing:?} {asked:?} \"{}\" {} {body:?}", held.0, held.1)
