@@ -211,7 +211,7 @@ impl Headers {
     /// Forgets the fields, and keeps the memory for others if it is not too much. Bytes that were taken over with the
     /// buffer that they were read into are more than `most_bytes`, so that buffer is not held.
     pub(crate) fn empty(&mut self, most_bytes: usize) {
-        if self.raw.capacity() > most_bytes {
+        if !(..=most_bytes).contains(&self.raw.capacity()) {
             self.raw = BytesMut::new();
         }
         self.raw.clear();
