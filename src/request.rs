@@ -109,6 +109,7 @@ impl Request {
         line: RequestLine,
         read: impl FnOnce(&mut Headers) -> Result<Facts, E>,
     ) -> Result<(), E> {
+        debug_assert!(Arc::get_mut(&mut self.0).is_some(), "a head that somebody holds would be copied");
         let head = Arc::make_mut(&mut self.0);
         head.line = line;
         head.facts = read(&mut head.headers)?;

@@ -284,6 +284,7 @@ fn is_reg_name(mut host: &[u8]) -> bool {
     if host.is_empty() || all(host, REG_NAME) {
         return !host.is_empty();
     }
+    debug_assert!(!all(host, REG_NAME), "what is good without a `%` is not looked at again");
     loop {
         host = match host {
             [] => return true,

@@ -206,13 +206,14 @@ impl Waits {
         first_due: Instant::ZERO,
     };
 
-    /// Takes the time. "An earlier `now` counts as the latest told."
-    pub(crate) fn advance(&mut self, now: Instant) {
+    /// Takes the time, and says what it is. "An earlier `now` counts as the latest told."
+    pub(crate) fn advance(&mut self, now: Instant) -> Instant {
         let now = Instant(now.0.min(Instant::NEVER.0.saturating_sub(1)));
         if self.awaited == Awaited::Body {
             self.body_wait.0 = self.body_wait.0.saturating_add(now.0.saturating_sub(self.now.0));
         }
         self.now = self.now.max(now);
+        self.now
     }
 
     /// Takes which waits are on.
