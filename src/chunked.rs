@@ -94,10 +94,19 @@ impl ChunkedDecoder {
     /// How many bytes of framing are at the front of `input`, and what follows them.
     pub(crate) fn advance(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Front), ProtocolError> {
         let mut framing = 0_usize;
+        let is_from_its_start = matches!(self.place, Place::Size(0) | Place::DataReturn);
         loop {
             let rest = input.get(framing..).unwrap_or_default();
             let Some(&byte) = rest.first() else { return Ok((framing, Front::Nothing)) };
             if let Some(content) = self.data(rest) {
+                debug_assert!(
+                    !is_from_its_start
+                        || input
+                            .get(..framing)
+                            .map(<[u8]>::trim_ascii)
+                            .is_none_or(|line| line.len() > 15 || !line.iter().all(u8::is_ascii_hexdigit)),
+                    "what is plain does not come here"
+                );
                 return Ok((framing, Front::Content(content)));
             }
             if self.place == Place::Trailers {
@@ -203,17 +212,15 @@ impl ChunkedDecoder {
 
 /// How long a line is that is nothing but a size, and that size.
 fn plain_line(input: &[u8], limits: &Limits) -> Option<(usize, u64)> {
-    let mut size = 0;
-    // Fifteen digits fit whatever they are.
+    let mut size = 0_u64;
+    // Fifteen digits fit whatever they are, and then the line ends.
     for (digits, &byte) in input.iter().enumerate().take(16) {
-        match syntax::hex_digit(byte) {
-            Some(digit) if digits < 15 => size = size << 4 | u64::from(digit),
-            _ => {
-                let is_plain = digits > 0 && digits <= limits.chunk_line_bytes;
-                let ends = byte == b'\r' && input.get(digits.saturating_add(1)) == Some(&b'\n');
-                return (is_plain && ends).then(|| (digits.saturating_add(2), size));
-            }
+        if let Some(digit) = syntax::hex_digit(byte) {
+            size = size.wrapping_mul(16).wrapping_add(u64::from(digit));
+            continue;
         }
+        let ends = byte == b'\r' && input.get(digits.saturating_add(1)) == Some(&b'\n');
+        return (digits <= limits.chunk_line_bytes && ends).then(|| (digits.saturating_add(2), size));
     }
     None
 }

@@ -151,7 +151,7 @@ impl Limits {
     /// ```
     pub const fn max_body_bytes(mut self, bytes: Option<u64>) -> Self {
         self.body_bytes = match bytes {
-            Some(bytes) if bytes < MAX_LENGTH => bytes,
+            Some(bytes @ ..=MAX_LENGTH) => bytes,
             Some(_) | None => MAX_LENGTH,
         };
         self

@@ -295,14 +295,30 @@ impl Connection {
     /// # Examples
     /// See [`Action`].
     pub fn next_action(&mut self, now: Instant) -> Action {
-        self.waits.advance(now);
+        let now = self.waits.advance(now);
         if self.waits_for_a_head_only()
             && let Some(action) = self.look_at_a_piece_of_a_head()
         {
             return action;
         }
+        debug_assert!(
+            self.state.reading != Reading::Head
+                || self.reader.incoming.ended
+                || self.was_written
+                || !self.writer.outgoing.is_empty()
+                || self.waits.first_due().is_some_and(|due| due <= now),
+            "while nothing else can happen a piece of a head does not come here"
+        );
         loop {
             if self.waits.may_be_due() && self.waits.has_more_than_reading() {
+                debug_assert!(
+                    self.waits.first_due().is_some_and(|due| due <= now)
+                        && (self.was_written
+                            || !self.writer.outgoing.is_empty()
+                            || self.is_shutting_down
+                            || self.state.next != Next::Request),
+                    "something beside what is read may be due"
+                );
                 self.turn();
                 if let Some(overdue) = self.waits.overdue_before_reading(&self.config.timeouts) {
                     self.expire(overdue);

@@ -40,7 +40,7 @@ impl Date {
         put(5, &digits(day));
         put(8, month.as_bytes());
         put(12, &digits(year / 100));
-        put(14, &digits(year % 100));
+        put(14, &digits(year)); // its last two
         put(17, &digits(second / 3600));
         put(20, &digits(second / 60 % 60));
         put(23, &digits(second % 60));

@@ -43,7 +43,7 @@ impl HeadParser {
 
     /// Whether bytes before the head were skipped: they count.
     pub(crate) fn has_skipped(&self) -> bool {
-        self.blank > 0
+        self.blank != 0
     }
 
     /// Bytes of an unfinished head that were looked at.
@@ -384,14 +384,13 @@ struct Heard<'a> {
     upgrade: bool,
     /// An option of `connection` is no token.
     odd_option: bool,
-    has_upgrade: bool,
     takes_trailers: bool,
 }
 
 impl<'a> Heard<'a> {
     fn hear(&mut self, name: &[u8], value: &'a [u8]) {
         // Most names are seen not to be one of these by how long they are.
-        if matches!(name.len(), 2 | 4 | 6 | 7 | 10 | 14 | 17) {
+        if matches!(name.len(), 2 | 4 | 6 | 10 | 14 | 17) {
             self.listen(name, value);
         }
     }
@@ -406,7 +405,6 @@ impl<'a> Heard<'a> {
             }
             4 if syntax::is_name(name, b"host") => self.host.add(value),
             6 if syntax::is_name(name, b"expect") => self.expect.add(value),
-            7 if syntax::is_name(name, b"upgrade") => self.has_upgrade = true,
             10 if syntax::is_name(name, b"connection") => {
                 for option in syntax::members(value) {
                     self.odd_option |= !syntax::is_token(option);
@@ -451,7 +449,7 @@ impl<'a> Heard<'a> {
             persistent: !self.close && (version == Version::Http11 || self.keep_alive),
             expects_continue,
             takes_trailers: self.takes_trailers,
-            upgrades: self.upgrade && self.has_upgrade && version == Version::Http11 && !has_body,
+            upgrades: self.upgrade && version == Version::Http11 && !has_body,
         })
     }
 }

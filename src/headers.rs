@@ -211,7 +211,7 @@ impl Headers {
     /// Forgets the fields. Their memory is kept for the next head if it is `most_bytes` or less; that of a head which took
     /// its read buffer over is more, so no read buffer is held.
     pub(crate) fn empty(&mut self, most_bytes: usize) {
-        if self.raw.capacity() > most_bytes {
+        if !(..=most_bytes).contains(&self.raw.capacity()) {
             self.raw = BytesMut::new();
         }
         self.raw.clear();
@@ -387,7 +387,7 @@ impl LineScan {
     #[inline(never)] // so that a piece which ends no line costs little
     fn look_at_lines(&mut self, allowed: &[u8]) -> ControlFlow<Result<bool, ScanFault>> {
         let from = self.examined;
-        syntax::line_feeds(allowed.get(from..).unwrap_or_default(), |past| {
+        let answer = syntax::line_feeds(allowed.get(from..).unwrap_or_default(), |past| {
             let line_feed = from.wrapping_add(past);
             // "a recipient MAY recognize a single LF as a line terminator" (RFC 9112 §2.2): we may not, since where one
             // peer does and the other does not they see two different heads.
@@ -401,7 +401,9 @@ impl LineScan {
             }
             self.lines = self.lines.wrapping_add(1);
             ControlFlow::Continue(())
-        })
+        });
+        debug_assert!(answer.is_break() || self.line_start > from, "where no line ends nobody looks for one");
+        answer
     }
 }
 

@@ -34,7 +34,7 @@ impl Incoming {
 
     /// Room for `size` bytes behind what is here.
     pub(crate) fn lend(&mut self, size: usize) -> BytesMut {
-        if self.bytes.capacity().saturating_sub(self.bytes.len()) < size {
+        if self.bytes.spare_capacity_mut().get(..size).is_none() {
             self.bytes.reserve(size);
             self.backing = self.bytes.capacity();
         }
@@ -83,7 +83,7 @@ impl Incoming {
 
     /// Takes the first `length` bytes away.
     pub(crate) fn skip(&mut self, length: usize) {
-        if length > 0 {
+        if length != 0 {
             self.bytes.advance(length.min(self.bytes.len()));
             self.let_go();
         }

@@ -255,7 +255,7 @@ impl Outgoing {
         if self.front.text.capacity().saturating_add(queue) > keep_bytes {
             self.front = Buffer::default();
         }
-        if queue > keep_bytes {
+        if !(..=keep_bytes).contains(&queue) {
             self.queue = VecDeque::new();
         }
     }

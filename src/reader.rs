@@ -297,7 +297,7 @@ impl Reader {
 
     fn piece(&mut self, config: &Config) -> Result<Piece, ProtocolError> {
         let (framing, piece) = self.decoder.piece(&self.incoming.bytes, &config.limits)?;
-        if framing > 0 {
+        if framing != 0 {
             self.count(framing);
             self.incoming.skip(framing);
         }

@@ -109,6 +109,7 @@ impl Request {
         line: RequestLine,
         read: impl FnOnce(&mut Headers) -> Result<Facts, E>,
     ) -> Result<(), E> {
+        debug_assert!(Arc::get_mut(&mut self.0).is_some(), "a head that somebody holds would be copied");
         let head = Arc::make_mut(&mut self.0);
         head.line = line;
         head.facts = read(&mut head.headers)?;
@@ -323,7 +324,7 @@ pub fn decode_path(raw_path: &[u8]) -> String {
         let escaped = match rest {
             [b'%', high, low, tail @ ..] => {
                 let digits = syntax::hex_digit(*high).zip(syntax::hex_digit(*low));
-                digits.map(|(high, low)| (high << 4 | low, tail))
+                digits.map(|(high, low)| (high.wrapping_mul(16).wrapping_add(low), tail))
             }
             _ => None,
         };

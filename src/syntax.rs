@@ -30,12 +30,13 @@ const fn class_of(byte: u8) -> u8 {
     let query = byte.is_ascii_graphic() && byte != b'#';
     let path = query && !matches!(byte, b'?' | b'<' | b'>' | b'\\' | b'`');
     let qdtext = field && !matches!(byte, b'"' | b'\\');
+    // Each is a bit of its own, so their sum has them all.
     (if token { TOKEN } else { 0 })
-        | (if field { FIELD } else { 0 })
-        | (if path { PATH } else { 0 })
-        | (if query { QUERY } else { 0 })
-        | (if unreserved || sub_delim { REG_NAME } else { 0 })
-        | (if qdtext { QDTEXT } else { 0 })
+        .wrapping_add(if field { FIELD } else { 0 })
+        .wrapping_add(if path { PATH } else { 0 })
+        .wrapping_add(if query { QUERY } else { 0 })
+        .wrapping_add(if unreserved || sub_delim { REG_NAME } else { 0 })
+        .wrapping_add(if qdtext { QDTEXT } else { 0 })
 }
 
 #[allow(clippy::indexing_slicing, clippy::cast_possible_truncation, clippy::arithmetic_side_effects)] // bounded by 256
@@ -283,6 +284,7 @@ fn is_reg_name(mut host: &[u8]) -> bool {
     if host.is_empty() || all(host, REG_NAME) {
         return !host.is_empty();
     }
+    debug_assert!(!all(host, REG_NAME), "what is good without a `%` is not looked at again");
     loop {
         host = match host {
             [] => return true,

@@ -209,13 +209,14 @@ impl Waits {
         first_due: Instant::ZERO,
     };
 
-    /// Takes the time. "An earlier `now` counts as the latest told."
-    pub(crate) fn advance(&mut self, now: Instant) {
+    /// Takes the time, and says what it is. "An earlier `now` counts as the latest told."
+    pub(crate) fn advance(&mut self, now: Instant) -> Instant {
         let now = Instant(now.0.min(Instant::NEVER.0.saturating_sub(1)));
         if self.awaited == Awaited::Body {
             self.body_wait.0 = self.body_wait.0.saturating_add(now.0.saturating_sub(self.now.0));
         }
         self.now = self.now.max(now);
+        self.now
     }
 
     /// Takes which waits are on.
@@ -296,8 +297,8 @@ impl Waits {
     }
 
     pub(crate) fn fingerprint(&self) -> String {
-        let (unwritten, shutdown) = (self.unwritten_since != Instant::NEVER, self.shutdown_since != Instant::NEVER);
-        format!("{:?} {unwritten} {shutdown}", self.awaited)
+        let is_on = [self.unwritten_since, self.shutdown_since].map(|since| since.cmp(&Instant::NEVER));
+        format!("{:?} {is_on:?}", self.awaited)
     }
 
     fn write_deadline(&self, timeouts: &Timeouts) -> Instant {

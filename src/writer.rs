@@ -292,7 +292,7 @@ impl Writer {
             Due::Part { token, remaining } => Some((token, remaining.min(2))),
             Due::Nothing | Due::Bytes => None,
         };
-        let outgoing = (!outgoing.is_empty(), part);
+        let outgoing = (outgoing.is_empty(), part);
         let held = (held.escape_ascii(), line_is_open);
         let body = (encoder.saturated(), declared_trailers, in_trailers);
         format!("{outgoing:?} {asked:?} \"{}\" {} {body:?}", held.0, held.1)
@@ -301,7 +301,7 @@ impl Writer {
     /// Gives large buffers back, between two exchanges.
     pub(crate) fn shrink(&mut self) {
         self.outgoing.shrink(KEPT_BYTES);
-        if self.held.capacity() > 0 {
+        if self.held.capacity() != 0 {
             self.held = Vec::new();
         }
     }

@@ -379,6 +379,52 @@ fn what_follows_a_fault_is_not_held() {
     assert!(held < 1024, "{held} bytes are held");
 }
 
+/// A read of no bytes leaves nothing behind, whatever it was made into.
+#[test]
+fn a_read_of_nothing_holds_nothing() {
+    for head in [b"".as_slice(), b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n"] {
+        let mut conn = Connection::new(Config::default());
+        conn.handle_read(BytesMut::from(head));
+        let _ = conn.next_action(Instant::ZERO);
+        let before = HELD.get();
+        conn.handle_bytes(b"");
+        assert_eq!(HELD.get(), before);
+        conn.handle_read(BytesMut::with_capacity(READ_BYTES));
+        assert_eq!(HELD.get(), before);
+    }
+}
+
+/// A part of a body that would pin more than four times its bytes is copied, and no other.
+#[test]
+fn a_quarter_of_a_buffer_is_not_copied() {
+    for (length, is_copied) in [(1023, true), (1024, false)] {
+        let mut conn = Connection::new(Config::default());
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+        conn.handle_bytes(head.as_bytes());
+        let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
+        let mut buffer = BytesMut::with_capacity(4096);
+        buffer.resize(length, b'x');
+        let place = buffer.as_ptr();
+        conn.handle_read(buffer);
+        let Poll::Ready(ReceiveEvent::Request { body, .. }) = conn.exchange(id).receive() else { panic!("a body") };
+        assert_eq!((body.len(), body.as_ptr() != place), (length, is_copied));
+    }
+}
+
+/// Heads of up to 192 bytes are copied, into memory that serves one after the other.
+#[test]
+fn a_small_head_is_copied() {
+    for (length, is_copied) in [(192, true), (193, false)] {
+        let mut conn = Connection::new(Config::default());
+        let buffer = BytesMut::from(&head_of(length)[..]);
+        let place = buffer.as_ptr();
+        conn.handle_read(buffer);
+        let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { panic!("a request") };
+        let target = place.wrapping_add(b"GET ".len());
+        assert_eq!(request.target().as_ptr() != target, is_copied, "{length} bytes");
+    }
+}
+
 /// However much it had to hold while it answered.
 #[test]
 fn an_idle_connection_gives_back_what_its_response_took() {

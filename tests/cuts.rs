@@ -423,8 +423,9 @@ fn what_is_unfinished_is_counted_and_content_is_not() {
 /// first, and for its end as well.
 #[test]
 fn a_head_that_comes_at_once_is_looked_at_once() {
-    let heads = [get!(), post!("x: y\r\ncontent-length: 9\r\n"), "OPTIONS http://b?c HTTP/1.0\r\n\r\n"];
-    for head in heads {
+    let longest_line = format!("{} /{} HTTP/1.1\r\nhost: a\r\n\r\n", "M".repeat(32), "t".repeat(8 * 1024 - 1));
+    let short = [get!(), post!("x: y\r\ncontent-length: 9\r\n"), "OPTIONS http://b?c HTTP/1.0\r\n\r\n"];
+    for head in short.into_iter().chain([longest_line.as_str()]) {
         for behind in ["", "GET", "\r\n"] {
             let bytes = [head, behind].concat();
             let mut conn = Connection::new(usual());
