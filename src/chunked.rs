@@ -212,11 +212,11 @@ impl ChunkedDecoder {
 
 /// How long a line is that is nothing but a size, and that size.
 fn plain_line(input: &[u8], limits: &Limits) -> Option<(usize, u64)> {
-    let mut size = 0_u64;
+    let mut size = 0;
     // Fifteen digits fit whatever they are, and then the line ends.
     for (digits, &byte) in input.iter().enumerate().take(16) {
         if let Some(digit) = syntax::hex_digit(byte) {
-            size = size.wrapping_mul(16).wrapping_add(u64::from(digit));
+            size = size << 4 | u64::from(digit);
             continue;
         }
         let ends = byte == b'\r' && input.get(digits.saturating_add(1)) == Some(&b'\n');

@@ -211,7 +211,7 @@ impl Headers {
     /// Forgets the fields. Their memory is kept for the next head if it is `most_bytes` or less; that of a head which took
     /// its read buffer over is more, so no read buffer is held.
     pub(crate) fn empty(&mut self, most_bytes: usize) {
-        if !(..=most_bytes).contains(&self.raw.capacity()) {
+        if self.raw.capacity() > most_bytes {
             self.raw = BytesMut::new();
         }
         self.raw.clear();

@@ -34,7 +34,7 @@ impl Incoming {
 
     /// Room for `size` bytes behind what is here.
     pub(crate) fn lend(&mut self, size: usize) -> BytesMut {
-        if self.bytes.spare_capacity_mut().get(..size).is_none() {
+        if self.bytes.capacity().saturating_sub(self.bytes.len()) < size {
             self.bytes.reserve(size);
             self.backing = self.bytes.capacity();
         }

@@ -255,7 +255,7 @@ impl Outgoing {
         if self.front.text.capacity().saturating_add(queue) > keep_bytes {
             self.front = Buffer::default();
         }
-        if !(..=keep_bytes).contains(&queue) {
+        if queue > keep_bytes {
             self.queue = VecDeque::new();
         }
     }

@@ -324,7 +324,7 @@ pub fn decode_path(raw_path: &[u8]) -> String {
         let escaped = match rest {
             [b'%', high, low, tail @ ..] => {
                 let digits = syntax::hex_digit(*high).zip(syntax::hex_digit(*low));
-                digits.map(|(high, low)| (high.wrapping_mul(16).wrapping_add(low), tail))
+                digits.map(|(high, low)| (high << 4 | low, tail))
             }
             _ => None,
         };

@@ -30,13 +30,12 @@ const fn class_of(byte: u8) -> u8 {
     let query = byte.is_ascii_graphic() && byte != b'#';
     let path = query && !matches!(byte, b'?' | b'<' | b'>' | b'\\' | b'`');
     let qdtext = field && !matches!(byte, b'"' | b'\\');
-    // Each is a bit of its own, so their sum has them all.
     (if token { TOKEN } else { 0 })
-        .wrapping_add(if field { FIELD } else { 0 })
-        .wrapping_add(if path { PATH } else { 0 })
-        .wrapping_add(if query { QUERY } else { 0 })
-        .wrapping_add(if unreserved || sub_delim { REG_NAME } else { 0 })
-        .wrapping_add(if qdtext { QDTEXT } else { 0 })
+        | (if field { FIELD } else { 0 })
+        | (if path { PATH } else { 0 })
+        | (if query { QUERY } else { 0 })
+        | (if unreserved || sub_delim { REG_NAME } else { 0 })
+        | (if qdtext { QDTEXT } else { 0 })
 }
 
 #[allow(clippy::indexing_slicing, clippy::cast_possible_truncation, clippy::arithmetic_side_effects)] // bounded by 256

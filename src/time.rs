@@ -257,9 +257,14 @@ impl Waits {
         self.unwritten_since != Instant::NEVER
     }
 
+    /// Whether an exchange had a graceful shutdown to end it at the last turn.
+    fn was_shutting_down(&self) -> bool {
+        self.shutdown_since != Instant::NEVER
+    }
+
     /// Whether, at the last turn, there was a wait that has nothing to do with bytes that came and are not interpreted yet.
     pub(crate) fn has_more_than_reading(&self) -> bool {
-        self.was_unwritten() || self.shutdown_since != Instant::NEVER || self.awaited == Awaited::Close
+        self.was_unwritten() || self.was_shutting_down() || self.awaited == Awaited::Close
     }
 
     /// What has lasted too long, of what has nothing to do with bytes that came and are not interpreted yet.
@@ -297,8 +302,7 @@ impl Waits {
     }
 
     pub(crate) fn fingerprint(&self) -> String {
-        let is_on = [self.unwritten_since, self.shutdown_since].map(|since| since.cmp(&Instant::NEVER));
-        format!("{:?} {is_on:?}", self.awaited)
+        format!("{:?} {} {}", self.awaited, self.was_unwritten(), self.was_shutting_down())
     }
 
     fn write_deadline(&self, timeouts: &Timeouts) -> Instant {
