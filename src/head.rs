@@ -9,7 +9,7 @@ use crate::error::{Limit, ProtocolError};
 use crate::framing::{self, Lines, RequestBody, Version};
 use crate::headers::{Headers, LineScan, ScanFault, Span};
 use crate::incoming::Incoming;
-use crate::request::{Facts, Request, RequestLine, Target, TargetForm};
+use crate::request::{self, Facts, Request, RequestLine, Target, TargetForm};
 use crate::syntax;
 
 /// Reads a head as it arrives, each byte once, and judges it where the stream says so, not where a read ended: "each
@@ -404,7 +404,9 @@ impl<'a> Heard<'a> {
             }
             4 if syntax::is_name(name, b"host") => self.host.add(value),
             6 if syntax::is_name(name, b"expect") => self.expect.add(value),
-            7 if syntax::is_name(name, b"upgrade") => self.has_upgrade = true,
+            7 if syntax::is_name(name, b"upgrade") => {
+                self.has_upgrade |= syntax::members(value).any(request::may_be_switched_to);
+            }
             10 if syntax::is_name(name, b"connection") => {
                 for option in syntax::members(value) {
                     self.odd_option |= !syntax::is_token(option);
