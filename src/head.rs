@@ -9,7 +9,7 @@ use crate::error::{Limit, ProtocolError};
 use crate::framing::{self, Lines, RequestBody, Version};
 use crate::headers::{Headers, LineScan, ScanFault, Span};
 use crate::incoming::Incoming;
-use crate::request::{Facts, Request, RequestLine, Target, TargetForm};
+use crate::request::{self, Facts, Request, RequestLine, Target, TargetForm};
 use crate::syntax;
 
 /// Reads a head as it arrives, each byte once. Each check is made at a place that the stream defines, never where a read
@@ -384,13 +384,15 @@ struct Heard<'a> {
     upgrade: bool,
     /// An option of `connection` is no token.
     odd_option: bool,
+    /// A protocol that may be switched to.
+    offers_upgrade: bool,
     takes_trailers: bool,
 }
 
 impl<'a> Heard<'a> {
     fn hear(&mut self, name: &[u8], value: &'a [u8]) {
         // Most names are seen not to be one of these by how long they are.
-        if matches!(name.len(), 2 | 4 | 6 | 10 | 14 | 17) {
+        if matches!(name.len(), 2 | 4 | 6 | 7 | 10 | 14 | 17) {
             self.listen(name, value);
         }
     }
@@ -405,6 +407,9 @@ impl<'a> Heard<'a> {
             }
             4 if syntax::is_name(name, b"host") => self.host.add(value),
             6 if syntax::is_name(name, b"expect") => self.expect.add(value),
+            7 if syntax::is_name(name, b"upgrade") => {
+                self.offers_upgrade |= syntax::members(value).any(request::may_be_switched_to);
+            }
             10 if syntax::is_name(name, b"connection") => {
                 for option in syntax::members(value) {
                     self.odd_option |= !syntax::is_token(option);
@@ -449,7 +454,7 @@ impl<'a> Heard<'a> {
             persistent: !self.close && (version == Version::Http11 || self.keep_alive),
             expects_continue,
             takes_trailers: self.takes_trailers,
-            upgrades: self.upgrade && version == Version::Http11 && !has_body,
+            upgrades: self.upgrade && self.offers_upgrade && version == Version::Http11 && !has_body,
         })
     }
 }

@@ -150,7 +150,7 @@ impl Reader {
 
     /// Whether its response may hand the connection over.
     pub(crate) fn may_switch(&self) -> bool {
-        self.request.as_ref().is_some_and(|request| request.is_connect() || request.upgrades().next().is_some())
+        self.request.as_ref().is_some_and(Request::may_switch)
     }
 
     /// Whether a part of a head is here.
@@ -336,11 +336,11 @@ impl Reader {
         if trailers.iter().any(|field| headers::REFUSED_IN_TRAILERS.contains(&field.name())) {
             return Err(ProtocolError::Trailer);
         }
-        let request = self.request.as_ref();
+        let named = self.request.as_ref().map(|request| request.connection_names(&trailers)).unwrap_or_default();
         trailers.retain(|name| {
             !headers::DROPPED_FROM_TRAILERS.contains(&name)
                 && !name.starts_with("x-forwarded-")
-                && !request.is_some_and(|request| request.has_connection_option(name))
+                && named.binary_search_by(|named| named.as_str().cmp(name)).is_err()
         });
         // Of those that were dropped nothing is held.
         Ok(if trailers.is_empty() { Headers::default() } else { trailers })

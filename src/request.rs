@@ -91,7 +91,13 @@ pub(crate) struct Facts {
     pub(crate) persistent: bool,
     pub(crate) expects_continue: bool,
     pub(crate) takes_trailers: bool,
+    /// Whether there is a protocol that a 101 may switch to.
     pub(crate) upgrades: bool,
+}
+
+/// RFC 9113 §3.1 has deprecated `h2c`.
+pub(crate) fn may_be_switched_to(protocol: &[u8]) -> bool {
+    !protocol.eq_ignore_ascii_case(b"h2c")
 }
 
 impl Request {
@@ -247,7 +253,12 @@ impl Request {
     /// ```
     pub fn upgrades(&self) -> impl Iterator<Item = &[u8]> {
         let offered = self.0.facts.upgrades.then(|| self.0.headers.get_all("upgrade").flat_map(syntax::members));
-        offered.into_iter().flatten().filter(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"))
+        offered.into_iter().flatten().filter(|protocol| may_be_switched_to(protocol))
+    }
+
+    /// Whether its response may hand the connection over. It is asked for every read, and an offer may be long.
+    pub(crate) fn may_switch(&self) -> bool {
+        self.0.facts.upgrades || self.is_connect()
     }
 
     pub(crate) fn body(&self) -> RequestBody {
@@ -276,10 +287,18 @@ impl Request {
         self.0.facts.takes_trailers
     }
 
-    /// Whether `connection` names this option or field.
-    pub(crate) fn has_connection_option(&self, option: &str) -> bool {
-        let mut options = self.0.headers.get_all("connection").flat_map(syntax::members);
-        options.any(|member| member.eq_ignore_ascii_case(option.as_bytes()))
+    /// Those of these fields' names that `connection` names, in order. Its options are looked at once, for they may be many.
+    pub(crate) fn connection_names(&self, fields: &Headers) -> Vec<String> {
+        let mut names: Vec<_> = fields.iter().map(|field| (field.name(), false)).collect();
+        names.sort_unstable();
+        for option in self.0.headers.get_all("connection").flat_map(syntax::members) {
+            // The last of those that are equal stands for all of them.
+            let at = names.partition_point(|(name, _)| !option.iter().map(u8::to_ascii_lowercase).lt(name.bytes()));
+            if let Some((name, is_named)) = at.checked_sub(1).and_then(|at| names.get_mut(at)) {
+                *is_named |= name.as_bytes().eq_ignore_ascii_case(option);
+            }
+        }
+        names.iter().filter(|(_, is_named)| *is_named).map(|&(name, _)| name.into()).collect()
     }
 
     fn part(&self, span: Span) -> &[u8] {

@@ -157,7 +157,12 @@ impl Writer {
                 response::write_field(name, value, head);
             }
         }
-        self.line_is_open = response::write_options(headers, found, head);
+        self.add_options(headers, found);
+    }
+
+    /// The application's `connection` options, in a line that is left open for ours.
+    fn add_options(&mut self, headers: &[Pair<'_>], found: &Found<'_>) {
+        self.line_is_open = response::write_options(headers, found, &mut self.held);
         // "A sender of Upgrade MUST also send an "Upgrade" connection option" (RFC 9110 §7.8): a 101, a 426, or whoever
         // just says what it speaks. The application may have sent it itself.
         if found.upgrade.first.is_some() && !found.names_upgrade {
@@ -188,12 +193,16 @@ impl Writer {
     }
 
     fn finish_head(&mut self) {
+        self.end_head();
+        self.outgoing.append(&mut self.held);
+    }
+
+    fn end_head(&mut self) {
         if self.line_is_open {
             self.held.extend_from_slice(b"\r\n");
         }
         self.line_is_open = false;
         self.held.extend_from_slice(b"\r\n");
-        self.outgoing.append(&mut self.held);
     }
 
     /// Throws the held head away.
@@ -264,15 +273,18 @@ impl Writer {
     /// Queues an interim response, if it is valid and `is_due`, before a head that is held. It is never sent to HTTP/1.0
     /// (RFC 9110 §15.2), and says nothing of a body, since it has none.
     pub(crate) fn write_interim(&mut self, status: u16, headers: &[Pair<'_>], is_due: bool) -> Result<(), Misuse> {
-        let held = self.held.len();
+        let (held, held_is_open) = (self.held.len(), self.line_is_open);
         response::write_status_line(status, &mut self.held);
-        let answer = response::write_fields(headers, &mut self.held);
-        if answer.is_ok() && is_due && self.asked.version == Version::Http11 {
-            self.held.extend_from_slice(b"\r\n");
-            self.outgoing.put(self.held.get(held..).unwrap_or_default());
-        }
+        let answer = response::write_fields(headers, &mut self.held).map(|found| {
+            if is_due && self.asked.version == Version::Http11 {
+                self.add_options(headers, &found);
+                self.end_head();
+                self.outgoing.put(self.held.get(held..).unwrap_or_default());
+            }
+        });
         self.held.truncate(held);
-        answer.map(|_| ())
+        self.line_is_open = held_is_open;
+        answer
     }
 
     /// Queues an error response, the last of its connection. It has no content: nothing that the peer sent can be in it,
