@@ -542,6 +542,14 @@ impl State {
         }
     }
 
+    /// Whether the head of a response is owed, one that is held included: nothing of it is out.
+    pub(crate) fn owes_head(self) -> bool {
+        match self.writing {
+            Writing::Head | Writing::Held => true,
+            Writing::Idle | Writing::Body | Writing::Trailers | Writing::Over => false,
+        }
+    }
+
     /// Whether an event of the application is taken at all.
     pub(crate) fn may_send(self) -> Result<(), SendError> {
         match self.outcome {

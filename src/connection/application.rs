@@ -34,7 +34,7 @@ impl Connection {
         // The first `receive` sends the 100 Continue that is due, unless the final head is out: an interim response comes
         // "prior to completing the requested action and sending a final response" (RFC 9110 §15.2). A held head waits
         // behind it.
-        if self.reader.continue_is_due() && matches!(self.state.writing, Writing::Head | Writing::Held) {
+        if self.reader.continue_is_due() && self.state.owes_head() {
             self.reader.continue_was_sent();
             let answer = self.writer.write_interim(100, &[], true);
             debug_assert!(answer.is_ok(), "there is nothing to refuse");
@@ -192,7 +192,7 @@ impl Connection {
         if !(102..=199).contains(&status) {
             return Err(Misuse::Status.into());
         }
-        let is_due = matches!(self.state.writing, Writing::Head | Writing::Held);
+        let is_due = self.state.owes_head();
         Ok(self.writer.write_interim(status, headers, is_due)?)
     }
 
