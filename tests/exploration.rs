@@ -294,6 +294,8 @@ struct Node {
     output: Vec<u8>,
     asked: Vec<Asked>,
     end: End,
+    /// The transport was gone before the end: whether one resets it then is all the same.
+    is_gone: bool,
     wait: Wait,
     is_transfer: bool,
     /// The fingerprint.
@@ -311,6 +313,7 @@ impl Node {
             output: Vec::new(),
             asked: Vec::new(),
             end: End::Open,
+            is_gone: false,
             wait: Wait::default(),
             is_transfer: false,
             print: String::new(),
@@ -409,7 +412,7 @@ impl Node {
             Event::Receive => answer = self.receive(world)?,
             Event::End => {
                 let is = in_words_of_the_model(self.conn.exchange(self.id(world)).end());
-                let said = self.model.end(self.model.last_id());
+                let said = self.model.end();
                 require(is == said, || format!("`end` is {is:?}, not {said:?}"))?;
                 answer = format!("{is:?}");
             }
@@ -430,7 +433,7 @@ impl Node {
 
     fn receive(&mut self, world: &World) -> Verdict<String> {
         let is = self.conn.exchange(self.id(world)).receive();
-        let said = self.model.receive(self.model.last_id());
+        let said = self.model.receive();
         let answer = match (&is, &said) {
             (Poll::Pending, Receive::Pending | Receive::Fault) => "pending",
             (Poll::Ready(ReceiveEvent::Disconnect), Receive::Disconnect | Receive::Fault) => "disconnect",
@@ -455,7 +458,7 @@ impl Node {
     fn send(&mut self, world: &World, event: Event) -> Verdict<String> {
         let (real, said) = in_both_words(event);
         let is = refusal(self.conn.exchange(self.id(world)).send(real));
-        let said = self.model.send(self.model.last_id(), said);
+        let said = self.model.send(said);
         require(is == said, || format!("`send` is {is:?}, not {said:?}"))?;
         match is {
             Ok(()) => Ok("ok".to_owned()),
@@ -527,6 +530,7 @@ impl Node {
             }
             (Action::Shutdown, Told::Shutdown) => true,
             (Action::Close { reset }, Told::Close { reset: said }) => {
+                self.is_gone |= self.end == End::Open && said.is_none();
                 let before = if *reset { End::Reset } else { End::Closed };
                 (self.end == End::Open || self.end == before) && said.is_none_or(|said| said == *reset)
             }
@@ -545,7 +549,7 @@ impl Node {
             return Ok(());
         }
         // A transport that is gone tells the client so by itself.
-        let end = if self.model.is_lost() && self.end == End::Closed { End::Reset } else { self.end };
+        let end = if self.is_gone && self.end == End::Closed { End::Reset } else { self.end };
         let verdict = validator::validate(&self.asked, &self.output, end).map(|_| ());
         verdict.map_err(|fault| format!("written {:?}: {fault:?}", self.output.escape_ascii().to_string()))
     }
@@ -604,12 +608,12 @@ impl Node {
     fn judge_exchange(&self, world: &World) -> Verdict<()> {
         let id = self.id(world);
         let mut conn = self.conn.clone();
-        let (is, said) = (conn.exchange(id).outcome(), self.model.outcome(self.model.last_id()));
+        let (is, said) = (conn.exchange(id).outcome(), self.model.outcome());
         let agree = is.map(in_words_of_the_model) == said;
         require(agree, || format!("the outcome is {is:?}, not {said:?}"))?;
         let received = conn.exchange(id).receive();
         let is_over = received == Poll::Ready(ReceiveEvent::Disconnect);
-        let reaches_a_fault = self.model.clone().receive(self.model.last_id()) == Receive::Fault;
+        let reaches_a_fault = self.model.clone().receive() == Receive::Fault;
         require(is_over == is.is_some() || reaches_a_fault, || format!("{received:?} with the outcome {is:?}"))?;
         let ready = self.conn.clone().exchange(id).ready().map(refusal);
         let said = match refusal(self.conn.clone().exchange(id).send(START)) {
