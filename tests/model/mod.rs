@@ -3,7 +3,7 @@
 //! Three automata that know little of each other: a [`Reader`] that takes the stream byte by byte, as far as somebody asks;
 //! a [`Writer`] that frames one response and says what becomes unwritten; and the application's contract, which is one
 //! field, `over`. What joins them is [`Model::ask`]. It knows the few requests of the exploration and no others:
-//! what they say is a table ([`Kind`]), and what is wrong with them the little that is.
+//! what they say is a table ([`Kind`]).
 //!
 //! It predicts answers, actions, deadlines, and whether bytes become unwritten; never which bytes: a validator judges those.
 
@@ -282,6 +282,7 @@ impl Model {
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.anything_came = true;
+        // What is thrown away goes when it is looked at, and behind the end of the stream nothing else is sent.
         self.buffer.extend(bytes);
     }
 
@@ -912,7 +913,7 @@ impl Model {
     }
 }
 
-/// What tells one state from another: no instants, no counts, and nothing that an exchange which is over has left.
+/// What tells one state from another: no instants, no counts, and of an exchange which is over no more than how it ended.
 impl Model {
     pub(crate) fn key(&self) -> String {
         let buffer: Vec<u8> = self.buffer.iter().copied().collect();
