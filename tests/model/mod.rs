@@ -3,7 +3,7 @@
 //! Three automata that know little of each other: a [`Reader`] that takes the stream byte by byte, as far as somebody asks;
 //! a [`Writer`] that frames one response and says what becomes unwritten; and the application's contract, which is one
 //! field, `over`. What joins them is [`Model::ask`]. It knows the few requests of the exploration and no others:
-//! what they say is a table ([`Kind`]), and anything else in a head is a fault.
+//! what they say is a table ([`Kind`]).
 //!
 //! It predicts answers, actions, deadlines, and whether bytes become unwritten; never which bytes: a validator judges those.
 
@@ -226,7 +226,6 @@ pub(crate) struct Model {
     pub(crate) unwritten: VecDeque<Run>,
     ending: Ending,
     is_shutting_down: bool,
-    is_lost: bool,
     status: Option<u16>,
     // Time.
     now: Time,
@@ -265,7 +264,6 @@ impl Model {
             unwritten: VecDeque::new(),
             ending: Ending::None,
             is_shutting_down: false,
-            is_lost: false,
             status: None,
             now: 0,
             idle: None,
@@ -284,9 +282,8 @@ impl Model {
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.anything_came = true;
-        if !self.eof && !self.throws_away() {
-            self.buffer.extend(bytes);
-        }
+        // What is thrown away goes when it is looked at, and behind the end of the stream nothing else is sent.
+        self.buffer.extend(bytes);
     }
 
     pub(crate) fn eof(&mut self) {
@@ -311,7 +308,6 @@ impl Model {
         self.unwritten.clear();
         self.break_off(Outcome::ClientLeft, None);
         self.ending = Ending::Gone;
-        self.is_lost = true;
     }
 
     pub(crate) fn shutdown(&mut self) {
@@ -339,8 +335,8 @@ impl Model {
 
 /// The application.
 impl Model {
-    pub(crate) fn receive(&mut self, id: u64) -> Receive {
-        if id != self.id || self.disconnects() {
+    pub(crate) fn receive(&mut self) -> Receive {
+        if self.disconnects() {
             return Receive::Disconnect;
         }
         if std::mem::take(&mut self.continue_is_due) {
@@ -377,10 +373,7 @@ impl Model {
         }
     }
 
-    pub(crate) fn send(&mut self, id: u64, event: Send) -> Result<(), Refused> {
-        if id != self.id {
-            return Err(Refused::Complete);
-        }
+    pub(crate) fn send(&mut self, event: Send) -> Result<(), Refused> {
         match self.over {
             Some(Outcome::Complete | Outcome::Failed | Outcome::Switched) => return Err(Refused::Complete),
             Some(Outcome::ClientLeft | Outcome::Fault | Outcome::TimedOut) => return Err(Refused::Disconnected),
@@ -483,17 +476,13 @@ impl Model {
         Ok(())
     }
 
-    pub(crate) fn end(&mut self, id: u64) -> Outcome {
-        if id != self.id {
-            return Outcome::Complete;
-        }
+    pub(crate) fn end(&mut self) -> Outcome {
         self.break_off(Outcome::Failed, Some(500));
         self.over.unwrap_or(Outcome::Failed)
     }
 
-    pub(crate) fn outcome(&self, id: u64) -> Option<Outcome> {
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
         match self.over {
-            _ if id != self.id => Some(Outcome::Complete),
             None if self.disconnects() => Some(Outcome::HalfClosed),
             over => over,
         }
@@ -505,14 +494,17 @@ impl Model {
         self.over = Some(Outcome::Complete);
         self.wants_body = false;
         self.continue_is_due = false;
-        let has_body = self.kind.is_chunked || self.kind.length > 0;
-        if has_body && self.reader != Reader::End {
-            let is_unanswered = self.kind.expects && !self.was_continued;
-            self.is_last |= !self.policy.drains || is_unanswered || self.kind.length > self.policy.budget;
+        if !self.reader.is_at_end() {
+            self.is_last |= !self.policy.drains || self.is_unanswered() || self.kind.length > self.policy.budget;
         }
         if self.is_last {
             self.ending = Ending::Shutdown;
         }
+    }
+
+    /// The client has asked whether to send the body, and was not told.
+    fn is_unanswered(&self) -> bool {
+        self.kind.expects && !self.was_continued
     }
 
     /// The exchange, if it is in flight, ends like this: with an error response, where no head is out and there is one to
@@ -619,7 +611,7 @@ impl Model {
                 return None;
             }
             if let Reader::Head { a_blank_line_came } = self.reader {
-                if !self.head_has_begun && self.is_above_high_water() {
+                if self.is_above_high_water() {
                     return None;
                 }
                 match head(self.buffer.make_contiguous(), a_blank_line_came, self.policy.head_limit) {
@@ -801,11 +793,7 @@ impl Model {
         if self.eof || self.is_finished() || self.ending == Ending::Switch {
             return Some(false);
         }
-        let is_asked = match self.reader {
-            Reader::Head { .. } => self.head_has_begun || !self.is_above_high_water(),
-            _ => self.wants_body || self.is_draining(),
-        };
-        if self.throws_away() || is_asked {
+        if self.throws_away() || matches!(self.reader, Reader::Head { .. }) && !self.is_above_high_water() {
             return Some(true);
         }
         // How much of the framing behind a part is taken with that part is nobody's business.
@@ -826,7 +814,6 @@ impl Model {
             && self.ending == Ending::None
             && self.unwritten.is_empty()
             && !self.is_shutting_down
-            && self.policy.most_requests == u64::MAX
     }
 
     /// Where the next byte of the peer stands, for those who choose it.
@@ -838,10 +825,6 @@ impl Model {
             Reader::Length(_) => Place::Content,
             _ => Place::Chunks,
         }
-    }
-
-    pub(crate) fn is_lost(&self) -> bool {
-        self.is_lost
     }
 
     pub(crate) fn last_id(&self) -> u64 {
@@ -930,7 +913,7 @@ impl Model {
     }
 }
 
-/// What tells one state from another: no instants, no counts, and nothing that an exchange which is over has left.
+/// What tells one state from another: no instants, no counts, and of an exchange which is over no more than how it ended.
 impl Model {
     pub(crate) fn key(&self) -> String {
         let buffer: Vec<u8> = self.buffer.iter().copied().collect();
@@ -940,21 +923,20 @@ impl Model {
         };
         let has_opaque = self.unwritten.iter().skip(1).any(|run| matches!(run, Run::Opaque(_)));
         let unwritten = (self.unwritten.front(), has_opaque);
-        let over =
-            (self.ending != Ending::None || !self.disconnect_is_told).then_some((self.over, self.disconnect_is_told));
         let may_be_started = self.writer == Writer::NotStarted;
         let kind = self.kind;
         let exchange = (
             &self.reader,
             (self.wants_body, self.continue_is_due, self.drained, self.rest_is_not_torn),
-            (kind.minor, kind.takes_trailers, kind.expects && !self.was_continued),
+            (kind.minor, kind.takes_trailers, self.is_unanswered()),
             may_be_started.then_some((kind.is_head, kind.is_connect, kind.upgrades)),
         );
         let exchange = (self.is_in_flight() || self.is_draining()).then_some(exchange);
-        let connection = (self.id > 0, self.eof, self.is_last, self.is_shutting_down, self.status, self.head_has_begun);
+        let contract = (self.id.min(1), self.over, self.disconnect_is_told);
+        let connection = (self.eof, self.is_last, self.is_shutting_down, self.status, self.head_has_begun);
         let timers = self.timers().map(|(_, since, _)| since.is_some());
         format!(
-            "{} {place} {over:?} {exchange:?} {:?} {unwritten:?} {:?} {connection:?} {timers:?}",
+            "{} {place} {exchange:?} {:?} {unwritten:?} {:?} {contract:?} {connection:?} {timers:?}",
             buffer.escape_ascii(),
             self.writer,
             self.ending,
