@@ -118,6 +118,7 @@ have started.
 <li><a href=/stream>/stream</a> sends a piece a second
 <li><a href=/wait>/wait</a> waits for you to leave, and tells the terminal why it was woken
 <li><a href=/large?bytes=100000000>/large?bytes=100000000</a> is a download, made no faster than you read
+<li><a href=/piece>/piece</a> is 16 MiB in one piece, which no socket takes at once
 <li>/count reads a body and says how long it was
 <li><a href=/file>/file</a> is moved by the driver, without a copy where it can
 <li>/early answers without reading the body, <a href=/thread>/thread</a> is answered by a thread and goes on until
@@ -174,6 +175,7 @@ impl App {
             b"/wait" => self.wait(&channel, &request).await,
             b"/large" => large(&channel, &request).await,
             b"/early" => respond(&channel, 200, &[PLAIN], "I have read none of it.\n").await,
+            b"/piece" => piece(&channel).await,
             b"/count" => count(&channel).await,
             b"/file" => self.file(&channel, &request).await,
             b"/thread" => self.thread(&channel).await,
@@ -317,6 +319,15 @@ async fn large(channel: &Channel, request: &Request) -> Result<(), SendError> {
             return Ok(());
         }
     }
+}
+
+/// More than sockets take at once.
+async fn piece(channel: &Channel) -> Result<(), SendError> {
+    static PIECE: [u8; 16 << 20] = [0; 16 << 20];
+    let length = PIECE.len().to_string();
+    let headers: &[(&[u8], &[u8])] = &[PLAIN, (b"content-length", length.as_bytes())];
+    channel.send(SendEvent::ResponseStart { status: 200, headers, trailers: false }).await?;
+    channel.send(SendEvent::ResponseBody { body: Bytes::from_static(&PIECE), more_body: false }).await
 }
 
 fn number(request: &Request, name: &str) -> Option<u64> {
