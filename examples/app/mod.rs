@@ -41,13 +41,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(config: Config, app: App) -> Self {
-        Self {
-            config: Arc::new(config),
-            clock: Clock::new(),
-            app,
-            shutdown: Shutdown::default(),
-            tasks: Tracker::default(),
-        }
+        let (shutdown, release) = (Shutdown::default(), app.0.release.clone());
+        // "The connection tells the application nothing of a shutdown": this one goes on behind its responses, and nobody
+        // can ask for `/release` any more.
+        shutdown.on_request(move || release.request());
+        Self { config: Arc::new(config), clock: Clock::new(), app, shutdown, tasks: Tracker::default() }
     }
 
     /// A request and its response, as a task.
@@ -362,6 +360,9 @@ pub(crate) fn websocket(stream: io::Result<TcpStream>, leftover: &[u8]) {
     let echo = move || -> Result<(), Box<dyn std::error::Error>> {
         let stream = stream?;
         stream.set_nonblocking(false)?;
+        // A blocking driver has set some; this protocol may be silent.
+        stream.set_read_timeout(None)?;
+        stream.set_write_timeout(None)?;
         let mut socket = WebSocket::from_partially_read(stream, leftover, Role::Server, None);
         loop {
             let message = socket.read()?; // an error once it is closed
