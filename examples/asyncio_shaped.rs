@@ -122,15 +122,23 @@ impl HttpProtocol {
             if wait.write && self.unsent.get() == 0 {
                 let mut driver = self.driver.borrow_mut();
                 let mut conn = driver.lock();
-                let chunk = match part {
-                    Some(part) => self.file.borrow_mut().read(&mut conn, part),
-                    None => conn.take_outgoing(),
+                let given = match part {
+                    Some(part) => {
+                        let Some(chunk) = self.file.borrow_mut().read(&mut conn, part) else { continue };
+                        transport.write(&chunk);
+                        chunk.len()
+                    }
+                    // So much at once, since the transport tells only when all of it has gone: to a slow client a long
+                    // chunk would take longer than the write timeout.
+                    None => conn.outgoing().next().map_or(0, |chunk| {
+                        let chunk = &chunk[..chunk.len().min(64 * 1024)];
+                        transport.write(chunk);
+                        chunk.len()
+                    }),
                 };
-                let Some(chunk) = chunk else { continue };
-                transport.write(&chunk);
                 // What it has sent is with the kernel; of what it buffers we hear by `resume_writing`.
                 self.unsent.set(transport.get_write_buffer_size());
-                conn.handle_written(chunk.len() - self.unsent.get());
+                conn.handle_written(given - self.unsent.get());
                 continue;
             }
             if wait.read {

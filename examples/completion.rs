@@ -83,7 +83,8 @@ async fn drive(stream: TcpStream, server: Server) {
             let read = async move { stream.read(buffer).await };
             reading = Some(Box::pin(read.with_cancel(cancel.clone())));
         }
-        if wait.write && writing.is_none() {
+        // What the kernel has not taken of a chunk is ours to write, "whatever `write` says".
+        if (wait.write || !unsent.is_empty()) && writing.is_none() {
             if unsent.is_empty() {
                 let mut conn = driver.lock();
                 let chunk = match part {

@@ -170,7 +170,8 @@ impl Limits {
     }
 
     /// Bytes that are read ahead of the application's demand, and the room that
-    /// [`Connection::read_buffer`](crate::Connection::read_buffer) gives. Default 16 KiB, a TLS record. It must not be 0.
+    /// [`Connection::read_buffer`](crate::Connection::read_buffer) gives, which is 16 MiB at most. Default 16 KiB, a TLS
+    /// record. It must not be 0.
     ///
     /// # Examples
     /// ```

@@ -62,6 +62,9 @@ pub struct Connection {
     was_written: bool,
 }
 
+/// In one read buffer, of however many bytes may be read ahead: more than a socket holds.
+const MOST_ROOM: usize = 16 * 1024 * 1024;
+
 /// All that a call can change for those who wait.
 #[cfg(feature = "std")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +135,7 @@ impl Connection {
         let size = self.config.limits.read_buffer_bytes;
         let here = if self.reads_ahead() { self.reader.incoming.bytes.len() } else { 0 };
         // Never without room: a read into nothing looks like the end of the stream.
-        self.reader.incoming.lend(size.saturating_sub(here).max(1))
+        self.reader.incoming.lend(size.saturating_sub(here).clamp(1, MOST_ROOM))
     }
 
     /// This buffer was read into: as [`handle_bytes`](Self::handle_bytes) with what it holds, but without a copy where

@@ -325,7 +325,7 @@ impl Reader {
 
     /// The trailers that may be seen. In this order, which is that of the errors: number of lines (431), grammar (400),
     /// names that are refused (400); those that control something are dropped (RFC 9110 §6.5.1).
-    fn judge_trailers(&self, bytes: usize, lines: usize, config: &Config) -> Result<Headers, ProtocolError> {
+    fn judge_trailers(&mut self, bytes: usize, lines: usize, config: &Config) -> Result<Headers, ProtocolError> {
         if lines > config.limits.fields {
             return Err(ProtocolError::exceeded(Limit::TrailerFields, config.limits.fields));
         }
@@ -336,7 +336,9 @@ impl Reader {
         if trailers.iter().any(|field| headers::REFUSED_IN_TRAILERS.contains(&field.name())) {
             return Err(ProtocolError::Trailer);
         }
-        let named = self.request.as_ref().map(|request| request.connection_names(&trailers)).unwrap_or_default();
+        let named = self.request.as_ref().map(|request| request.connection_names(&trailers));
+        let (named, examined) = named.unwrap_or_default();
+        self.count(examined);
         trailers.retain(|name| {
             !headers::DROPPED_FROM_TRAILERS.contains(&name)
                 && !name.starts_with("x-forwarded-")

@@ -287,18 +287,21 @@ impl Request {
         self.0.facts.takes_trailers
     }
 
-    /// Those of these fields' names that `connection` names, in order. Its options are looked at once, for they may be many.
-    pub(crate) fn connection_names(&self, fields: &Headers) -> Vec<String> {
+    /// Those of these fields' names that `connection` names, in order, and how many bytes of its options were looked at:
+    /// each once for all names, since both may be many.
+    pub(crate) fn connection_names(&self, fields: &Headers) -> (Vec<String>, usize) {
+        let mut examined = 0_usize;
         let mut names: Vec<_> = fields.iter().map(|field| (field.name(), false)).collect();
         names.sort_unstable();
         for option in self.0.headers.get_all("connection").flat_map(syntax::members) {
+            examined = examined.saturating_add(option.len());
             // The last of those that are equal stands for all of them.
             let at = names.partition_point(|(name, _)| !option.iter().map(u8::to_ascii_lowercase).lt(name.bytes()));
             if let Some((name, is_named)) = at.checked_sub(1).and_then(|at| names.get_mut(at)) {
                 *is_named |= name.as_bytes().eq_ignore_ascii_case(option);
             }
         }
-        names.iter().filter(|(_, is_named)| *is_named).map(|&(name, _)| name.into()).collect()
+        (names.iter().filter(|(_, is_named)| *is_named).map(|&(name, _)| name.into()).collect(), examined)
     }
 
     fn part(&self, span: Span) -> &[u8] {

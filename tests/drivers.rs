@@ -1,7 +1,7 @@
 //! One suite for all drivers of `examples/`, over real loopback sockets: each case is run with each driver.
 //!
-//! No case sleeps and none asserts how long something took: it waits for an event, with a bound that only a hanging
-//! driver reaches. `SANSGI_FULL=1` makes the transfers 100 MB and the connections 10,000.
+//! No case sleeps, but for one that is about a silence, and none asserts how long something took: it waits for an event,
+//! with a bound that only a hanging driver reaches. `SANSGI_FULL=1` makes the transfers 100 MB and the connections 10,000.
 
 // The drivers share files, as every example is a program of its own.
 #![allow(clippy::duplicate_mod)]
@@ -65,12 +65,14 @@ macro_rules! suite {
             }
 
             suite!(cases: keep_alive, http_1_0, pipelining, expectation, echo_while_it_arrives, sleeps);
+            suite!(cases: piece_that_no_socket_takes_at_once, client_resets_while_it_is_written_to);
             suite!(cases: response_of_a_thread, early_response_is_read, early_response_keeps_alive);
             suite!(cases: client_closes, client_half_closes, client_resets, client_resets_behind_a_full_buffer);
             suite!(cases: half_close, torn_request, malformed);
             suite!(cases: idle_deadline, head_deadline, body_deadline, write_deadline);
             suite!(cases: shutdown_under_load, shutdown_completes_what_is_in_flight, shutdown_deadline);
-            suite!(cases: websocket, websocket_with_the_first_frame);
+            suite!(cases: shutdown_behind_a_response_of_a_thread);
+            suite!(cases: websocket, websocket_with_the_first_frame, websocket_of_few_words);
             suite!(cases: crash, late_crash, late_crash_of_an_unframed_response);
             suite!(files: file, file_that_is_too_short, file_that_is_truncated, file_that_is_gone);
             #[cfg(target_os = "linux")]

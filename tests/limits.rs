@@ -756,9 +756,12 @@ fn limits_without_bound_bound_nothing() {
         .max_trailer_bytes(usize::MAX)
         .max_body_bytes(None)
         .drain_budget_bytes(u64::MAX)
+        .read_buffer_bytes(usize::MAX)
         .high_water_bytes(usize::MAX)
         .max_requests(None);
     let mut conn = with_limits(limits);
+    // Room for as much is not to be had; for what a read gives it is.
+    assert!((1 << 20..=32 << 20).contains(&conn.read_buffer().capacity()));
     for _ in 0..3 {
         let id = start(&mut conn, NOW, &join(&[&b"m".repeat(300), b" /", &fill(10_000), &CHUNKED[6..]]));
         conn.handle_bytes(&join(&[b"1;", &fill(20_000), b"\r\nx\r\n0\r\n", &b"x: y\r\n".repeat(2_000), b"\r\n"]));

@@ -41,13 +41,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(config: Config, app: App) -> Self {
-        Self {
-            config: Arc::new(config),
-            clock: Clock::new(),
-            app,
-            shutdown: Shutdown::default(),
-            tasks: Tracker::default(),
-        }
+        let (shutdown, release) = (Shutdown::default(), app.0.release.clone());
+        // "The connection tells the application nothing of a shutdown": this one goes on behind its responses, and nobody
+        // can ask for `/release` any more.
+        shutdown.on_request(move || release.request());
+        Self { config: Arc::new(config), clock: Clock::new(), app, shutdown, tasks: Tracker::default() }
     }
 
     /// A request and its response, as a task.
@@ -118,6 +116,7 @@ have started.
 <li><a href=/stream>/stream</a> sends a piece a second
 <li><a href=/wait>/wait</a> waits for you to leave, and tells the terminal why it was woken
 <li><a href=/large?bytes=100000000>/large?bytes=100000000</a> is a download, made no faster than you read
+<li><a href=/piece>/piece</a> is 16 MiB in one piece, which no socket takes at once
 <li>/count reads a body and says how long it was
 <li><a href=/file>/file</a> is moved by the driver, without a copy where it can
 <li>/early answers without reading the body, <a href=/thread>/thread</a> is answered by a thread and goes on until
@@ -174,6 +173,7 @@ impl App {
             b"/wait" => self.wait(&channel, &request).await,
             b"/large" => large(&channel, &request).await,
             b"/early" => respond(&channel, 200, &[PLAIN], "I have read none of it.\n").await,
+            b"/piece" => piece(&channel).await,
             b"/count" => count(&channel).await,
             b"/file" => self.file(&channel, &request).await,
             b"/thread" => self.thread(&channel).await,
@@ -319,6 +319,15 @@ async fn large(channel: &Channel, request: &Request) -> Result<(), SendError> {
     }
 }
 
+/// More than sockets take at once.
+async fn piece(channel: &Channel) -> Result<(), SendError> {
+    static PIECE: [u8; 16 << 20] = [0; 16 << 20];
+    let length = PIECE.len().to_string();
+    let headers: &[(&[u8], &[u8])] = &[PLAIN, (b"content-length", length.as_bytes())];
+    channel.send(SendEvent::ResponseStart { status: 200, headers, trailers: false }).await?;
+    channel.send(SendEvent::ResponseBody { body: Bytes::from_static(&PIECE), more_body: false }).await
+}
+
 fn number(request: &Request, name: &str) -> Option<u64> {
     str::from_utf8(request.query()).ok()?.strip_prefix(name)?.strip_prefix('=')?.parse().ok()
 }
@@ -351,6 +360,9 @@ pub(crate) fn websocket(stream: io::Result<TcpStream>, leftover: &[u8]) {
     let echo = move || -> Result<(), Box<dyn std::error::Error>> {
         let stream = stream?;
         stream.set_nonblocking(false)?;
+        // A blocking driver has set some; this protocol may be silent.
+        stream.set_read_timeout(None)?;
+        stream.set_write_timeout(None)?;
         let mut socket = WebSocket::from_partially_read(stream, leftover, Role::Server, None);
         loop {
             let message = socket.read()?; // an error once it is closed

@@ -281,15 +281,26 @@ struct TransportState {
     registered: Option<Interest>,
 }
 
+/// As much as the socket takes now. An error is told by the write that meets it, and by no read or event behind it.
+fn send(stream: &mut TcpStream, data: &[u8]) -> io::Result<usize> {
+    match stream.write(data) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
+        written => written,
+    }
+}
+
 impl Transport {
     /// Writes what the socket takes and buffers the rest.
     pub(crate) fn write(&self, data: &[u8]) {
-        self.with(|state| {
+        let failed = self.with(|state| {
             debug_assert!(state.buffer.is_empty(), "nobody writes before `resume_writing`");
-            // What goes wrong is told by the next event.
-            let written = state.stream.write(data).unwrap_or_default();
+            let written = send(&mut state.stream, data)?;
             state.buffer.extend_from_slice(&data[written..]);
+            Ok(())
         });
+        if let Some(Err(error)) = failed {
+            self.lose(Some(error));
+        }
         if self.get_write_buffer_size() > 0 {
             self.update();
         }
@@ -356,14 +367,20 @@ impl Transport {
 
     fn write_ready(&self, protocol: &Rc<dyn Protocol>) {
         let flushed = self.with(|state| {
-            let before = state.buffer.len();
-            let written = state.stream.write(&state.buffer).unwrap_or_default();
+            if state.buffer.is_empty() {
+                return Ok(false);
+            }
+            let written = send(&mut state.stream, &state.buffer)?;
             state.buffer.drain(..written);
-            before > 0 && state.buffer.is_empty()
+            Ok(state.buffer.is_empty())
         });
-        if flushed == Some(true) {
-            Rc::clone(protocol).resume_writing();
-            self.flushed();
+        match flushed {
+            Some(Ok(true)) => {
+                Rc::clone(protocol).resume_writing();
+                self.flushed();
+            }
+            Some(Err(error)) => self.lose(Some(error)),
+            Some(Ok(false)) | None => {}
         }
     }
 

@@ -90,12 +90,14 @@ macro_rules! cases {
 fn all() -> Vec<Case> {
     let shared = cases!(Shared, cases:
         keep_alive NOWHERE, http_1_0 NOWHERE, pipelining NOWHERE, expectation EXPECTS, echo_while_it_arrives COLLECTS,
-        sleeps NOWHERE, response_of_a_thread NOWHERE, early_response_is_read NOWHERE, early_response_keeps_alive KEEPS,
+        sleeps NOWHERE, piece_that_no_socket_takes_at_once NOWHERE, client_resets_while_it_is_written_to NOWHERE,
+        response_of_a_thread NOWHERE, early_response_is_read NOWHERE, early_response_keeps_alive KEEPS,
         client_closes NOWHERE, client_half_closes LEAVES, client_resets NOWHERE,
         client_resets_behind_a_full_buffer IS_BLIND, half_close LEAVES, torn_request COLLECTS, malformed ITS_OWN_RULES,
         idle_deadline THE_PROXYS, head_deadline THE_PROXYS, body_deadline COLLECTS, write_deadline TAKES_ALL,
         shutdown_under_load ALONE, shutdown_completes_what_is_in_flight THE_PROXYS, shutdown_deadline NOWHERE,
-        websocket SWITCHES, websocket_with_the_first_frame SWITCHES,
+        shutdown_behind_a_response_of_a_thread NOWHERE,
+        websocket SWITCHES, websocket_with_the_first_frame SWITCHES, websocket_of_few_words SWITCHES,
         crash NOWHERE, late_crash NOWHERE, late_crash_of_an_unframed_response NOWHERE,
     );
     let files = cases!(Shared, files:

@@ -121,6 +121,16 @@ pub(crate) fn sleeps(subject: &Subject) {
     }
 }
 
+/// Whatever of it the socket takes, the rest follows, also where nothing is behind it.
+pub(crate) fn piece_that_no_socket_takes_at_once(subject: &Subject) {
+    let running = subject.start(Config::default());
+    let mut client = Client::slow(running.address);
+    for _ in 0..2 {
+        client.get("/piece");
+        assert!(client.response().body == vec![0; 16 << 20]);
+    }
+}
+
 /// What another thread does with the connection is seen by a driver that waits, and whose tasks wait for something else.
 pub(crate) fn response_of_a_thread(subject: &Subject) {
     let running = subject.start(Config::default());
@@ -200,6 +210,16 @@ pub(crate) fn client_resets(subject: &Subject) {
     assert_eq!(running.report(), "/wait: waits");
     reset(client);
     assert_eq!(running.report(), "/wait: the client left");
+}
+
+/// There it is a write that tells, or a wait for one.
+pub(crate) fn client_resets_while_it_is_written_to(subject: &Subject) {
+    let running = subject.start(Config::default());
+    let mut client = Client::slow(running.address);
+    client.get("/large?bytes=100000000");
+    assert_eq!(client.head().expect("a head").expect("not the end").0, 200);
+    reset(client);
+    assert_eq!(running.report(), "/large: the client left");
 }
 
 /// More is pipelined than is read ahead, so that no read can tell.
@@ -391,6 +411,16 @@ pub(crate) fn shutdown_completes_what_is_in_flight(subject: &Subject) {
     running.wait();
 }
 
+/// An application that goes on behind its response, and that nobody will release: the listener is gone.
+pub(crate) fn shutdown_behind_a_response_of_a_thread(subject: &Subject) {
+    let mut running = subject.start(Config::default());
+    let mut client = Client::connect(&running);
+    client.get("/thread");
+    assert_eq!(client.response().text(), "I come from a thread.");
+    (running.shutdown)();
+    running.wait();
+}
+
 pub(crate) fn shutdown_deadline(subject: &Subject) {
     let mut running = subject.start(with_timeouts(Timeouts::default().shutdown(Duration::from_millis(100))));
     let mut client = Client::connect(&running);
@@ -424,6 +454,21 @@ pub(crate) fn websocket(subject: &Subject) {
     let mut client = Client::connect(&running);
     client.get("/websocket");
     assert_eq!(client.response().status, 426);
+}
+
+/// The timeouts that a driver has on its socket are not the next protocol's.
+pub(crate) fn websocket_of_few_words(subject: &Subject) {
+    let running = subject.start(Config::default());
+    let stream = TcpStream::connect(running.address).expect("a connection");
+    let url = format!("ws://{}/websocket", running.address);
+    let (mut socket, _) = tungstenite::client(url, stream).expect("a handshake");
+    let silence = Some(Duration::from_millis(700));
+    socket.get_ref().set_read_timeout(silence).expect("a bound");
+    let silent = socket.read().expect_err("nothing was sent");
+    assert!(matches!(&silent, tungstenite::Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock), "{silent}");
+    socket.get_ref().set_read_timeout(Some(BOUND)).expect("a bound");
+    socket.send(Message::text("hello")).expect("it is read");
+    assert_eq!(socket.read().expect("an echo"), Message::text("hello"));
 }
 
 /// What a client sends right behind its request belongs to the next protocol.
