@@ -86,10 +86,14 @@ pub(crate) fn write_fields<'a>(headers: &[Pair<'a>], into: &mut Vec<u8>) -> Resu
     Ok(found)
 }
 
+/// What of a response has to be known before its content: who may see it, how long, and where to go instead.
+const CONTROLS: [&str; 7] = ["age", "date", "expires", "location", "retry-after", "vary", "www-authenticate"];
+
 /// Trailers pass the same validator. "A sender MUST NOT generate a trailer field unless the sender knows the corresponding
-/// header field name's definition permits" it (RFC 9110 §6.5.1): none that would not be taken from a client either.
+/// header field name's definition permits" it (RFC 9110 §6.5.1): none that would not be taken from a client either, and none
+/// that controls a response.
 pub(crate) fn write_trailers(headers: &[Pair<'_>], into: &mut Vec<u8>) -> Result<(), Misuse> {
-    let not_in_trailers = || REFUSED_IN_TRAILERS.iter().chain(&DROPPED_FROM_TRAILERS);
+    let not_in_trailers = || REFUSED_IN_TRAILERS.iter().chain(&DROPPED_FROM_TRAILERS).chain(&CONTROLS);
     for header @ &(name, _) in headers {
         if not_in_trailers().any(|other| other.as_bytes().eq_ignore_ascii_case(name)) {
             return Err(Misuse::TrailerField);
