@@ -13,8 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use sansgi::arbitrary::{Answer, Arbitrary, Call, Caller, Calls, OwnedSendEvent, RequestBytes, Unstructured, Whose};
-use sansgi::{Action, Config, Connection, Instant, Limits, ReceiveEvent, Timeouts};
+use sansgi::{Action, Config, Connection, Instant, Limits, ReceiveEvent, SendEvent, Timeouts};
 
 /// Bytes as a fuzzer might bring them: the same for the same seed (xorshift, by Marsaglia).
 fn noise(seed: u32, length: usize) -> Vec<u8> {
@@ -187,6 +188,48 @@ fn calls_are_about_every_exchange_and_every_time() {
     assert!(times.iter().any(|&time| !time.is_zero() && time < Duration::from_millis(10)), "{times:?}");
     assert!(times.iter().any(|&time| time > Duration::from_secs(75) && time < hour), "{times:?}");
     assert!(times.len() >= 8, "{times:?}");
+}
+
+/// What is lent is what is owned, its headers and bodies included.
+#[test]
+fn an_event_is_lent_whole() {
+    let sent = [(&b"link"[..], &b"</a>"[..]), (b"", b"x")];
+    let headers: Vec<(Bytes, Bytes)> = sent.map(|(name, value)| (name.into(), value.into())).into();
+    let pairs = [
+        (
+            OwnedSendEvent::ResponseStart { status: 200, headers: headers.clone(), trailers: true },
+            SendEvent::ResponseStart { status: 200, headers: &sent, trailers: true },
+        ),
+        (
+            OwnedSendEvent::ResponseBody { body: "ab".into(), more_body: true },
+            SendEvent::ResponseBody { body: "ab".into(), more_body: true },
+        ),
+        (
+            OwnedSendEvent::ResponsePart { token: 1, len: 2, more_body: true },
+            SendEvent::ResponsePart { token: 1, len: 2, more_body: true },
+        ),
+        (
+            OwnedSendEvent::ResponseTrailers { headers: headers.clone(), more_trailers: true },
+            SendEvent::ResponseTrailers { headers: &sent, more_trailers: true },
+        ),
+        (
+            OwnedSendEvent::Informational { status: 103, headers },
+            SendEvent::Informational { status: 103, headers: &sent },
+        ),
+    ];
+    for (owned, event) in pairs {
+        assert!(owned.lend(|lent| lent == event), "{owned:?}");
+    }
+}
+
+/// A caller knows what time it told last.
+#[test]
+fn a_caller_knows_the_time() {
+    let mut caller = Caller::default();
+    let mut conn = Connection::new(Config::default());
+    assert_eq!(caller.now(), Instant::ZERO);
+    let _ = Call::NextAction { later: Duration::from_secs(3) }.apply(&mut conn, &mut caller);
+    assert_eq!(caller.now(), Instant::ZERO + Duration::from_secs(3));
 }
 
 /// What an application says has headers, good and bad ones; and parts of any length, without a byte of them.
