@@ -5,6 +5,9 @@ use bytes::{Buf as _, Bytes, BytesMut};
 /// Heads of up to this size are copied, into memory that an idle connection keeps.
 const COPIED_UP_TO: usize = 192;
 
+/// Memory that an idle connection keeps for the fields of its next request.
+pub(crate) const KEPT_BYTES: usize = 400;
+
 /// The read buffer: one piece of memory, given away whole or in parts, without copying what is large.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Incoming {
@@ -67,9 +70,10 @@ impl Incoming {
     }
 
     /// The first `length` bytes, in place of what `place` held. Few of them are copied, so that its memory serves one
-    /// head after the other.
+    /// head after the other; and as that is kept by its size, so are those that would keep a larger buffer with them.
     pub(crate) fn take_into(&mut self, length: usize, place: &mut BytesMut) {
-        if length > COPIED_UP_TO && !self.is_small(length) {
+        let is_kept = length <= COPIED_UP_TO || length <= KEPT_BYTES && length < self.backing;
+        if !is_kept && !self.is_small(length) {
             *place = self.split(length.min(self.bytes.len()));
             return;
         }

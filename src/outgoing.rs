@@ -72,6 +72,24 @@ impl Buffer {
         self.written == self.text.len()
     }
 
+    fn push(&mut self, piece: &[u8]) {
+        if self.written > 0 {
+            self.make_room(piece.len());
+        }
+        self.text.extend_from_slice(piece);
+    }
+
+    /// Where more is always queued before all is written, what is written would be kept for ever. It is let go where there
+    /// is no room for `length` bytes behind it. What then moves is no more than twice what is queued until it moves again.
+    fn make_room(&mut self, length: usize) {
+        if self.text.capacity().saturating_sub(self.text.len()) >= length {
+            return;
+        }
+        self.text.drain(..self.written);
+        self.written = 0;
+        self.text.reserve_exact(length.max(self.text.len() / 2));
+    }
+
     fn advance(&mut self, length: usize) {
         self.written = self.written.saturating_add(length);
         if self.written >= self.text.len() {
@@ -110,12 +128,12 @@ impl Outgoing {
     pub(crate) fn put(&mut self, piece: &[u8]) {
         self.accept(count(piece.len()));
         if self.queue.is_empty() {
-            self.front.text.extend_from_slice(piece);
+            self.front.push(piece);
             return;
         }
         let has_room = match self.queue.back_mut() {
             Some(Item::Buffer(buffer)) => {
-                buffer.text.extend_from_slice(piece);
+                buffer.push(piece);
                 true
             }
             Some(Item::Small(small)) => small.push(piece),
