@@ -546,6 +546,33 @@ fn a_response_that_is_never_all_written() {
     }
 }
 
+/// Each response has them, so each is as long as they are.
+#[test]
+fn long_default_headers() {
+    let requests = [GET.repeat(20), b"?".to_vec()].concat();
+    let mut read_buffer = [0; 64];
+    for (length, high_water) in [(0, 1), (500, 1), (5000, 1), (5000, 4000), (50_000, 1), (50_000, 60_000)] {
+        let limits = Limits::default().max_head_bytes(64).max_trailer_bytes(64).max_fields(1).read_buffer_bytes(64);
+        let builder = Config::builder().limits(limits.high_water_bytes(high_water));
+        let config = Arc::new(builder.default_header("x", vec![b'v'; length]).build().unwrap());
+        for way in WAYS {
+            for peer in [Peer::Reads, Peer::Blocks] {
+                let before = live();
+                take_peak(before);
+                let input = Input::new(&requests, b"", 0);
+                let mut driver = Driver::new(&config, input, way, peer, Application::Early);
+                driver.run(&mut read_buffer, || {
+                    let (held, bound) = (take_peak(before), config.memory_bound());
+                    assert!(
+                        held <= bound,
+                        "{length} bytes, {high_water}, {way:?}, {peer:?}: {held} bytes, not {bound}"
+                    );
+                });
+            }
+        }
+    }
+}
+
 /// A part may be a slice of what was read, or of more.
 #[test]
 fn what_delivered_parts_pin() {
