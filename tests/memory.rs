@@ -546,6 +546,34 @@ fn a_response_that_is_never_all_written() {
     }
 }
 
+/// The memory of one response serves the next, once: also where an interim response goes before a head that is held.
+#[test]
+fn a_long_response_behind_another() {
+    let limits = Limits::default().max_head_bytes(200).max_trailer_bytes(2).max_fields(4).read_buffer_bytes(64);
+    let config = Arc::new(Config::builder().limits(limits.high_water_bytes(100_000)).build().unwrap());
+    let waiting = b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
+    let before = live();
+    take_peak(before);
+    let mut conn = Connection::new(Arc::clone(&config));
+    for request in [GET, waiting, waiting] {
+        conn.handle_bytes(request);
+        let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
+        let mut exchange = conn.exchange(id);
+        exchange.send(SendEvent::ResponseStart { status: 200, headers: &[], trailers: false }).unwrap();
+        let _ = exchange.receive(); // a 100 Continue, where one is due
+        while exchange.ready().is_ready() {
+            let body = Bytes::from_static(&[b'x'; 1000]);
+            exchange.send(SendEvent::ResponseBody { body, more_body: true }).unwrap();
+        }
+        exchange.send(SendEvent::ResponseBody { body: Bytes::new(), more_body: false }).unwrap();
+        conn.handle_bytes(if request == GET { b"" } else { b"012345678" });
+        conn.handle_written(usize::MAX);
+        assert_eq!(conn.next_action(Instant::ZERO), Action::Disconnect(id));
+        let (held, bound) = (take_peak(before), config.memory_bound());
+        assert!(held <= bound, "behind request {id}: {held} bytes, not {bound}");
+    }
+}
+
 /// Each response has them, so each is as long as they are.
 #[test]
 fn long_default_headers() {
