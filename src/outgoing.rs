@@ -10,6 +10,10 @@ use bytes::{Buf as _, Bytes};
 /// that a small response leaves in one contiguous write.
 const COPIED_BELOW: usize = 1024;
 
+/// Memory of up to this size goes to and fro between what was written and the next head. With more of it a head would hold
+/// that of a whole response, beside the response that then follows.
+const SPARE: usize = 1024;
+
 /// Longest piece that is kept in its place in the queue: the lines around a chunk.
 const SMALL: usize = 30;
 
@@ -162,12 +166,16 @@ impl Outgoing {
 
     /// The memory of what was written, for the next head.
     pub(crate) fn take_spare(&mut self) -> Vec<u8> {
-        if self.front.is_empty() { core::mem::take(&mut self.front.text) } else { Vec::new() }
+        if self.has_spare() { core::mem::take(&mut self.front.text) } else { Vec::new() }
+    }
+
+    fn has_spare(&self) -> bool {
+        self.front.is_empty() && self.front.text.capacity() <= SPARE
     }
 
     /// Queues all of `text`, which is left empty.
     pub(crate) fn append(&mut self, text: &mut Vec<u8>) {
-        if self.front.is_empty() && self.queue.is_empty() {
+        if self.has_spare() && self.queue.is_empty() {
             self.accept(count(text.len()));
             core::mem::swap(&mut self.front.text, text);
         } else {
