@@ -16,6 +16,8 @@ pub(crate) struct Incoming {
     backing: usize,
     /// The peer has closed its sending half behind `bytes`.
     pub(crate) ended: bool,
+    /// A buffer was lent from behind `bytes` and has not come back there: it may be out, or lost.
+    is_lent: bool,
 }
 
 impl Incoming {
@@ -23,6 +25,7 @@ impl Incoming {
         if self.bytes.capacity() == 0 {
             // Most heads, so that one that drips does not grow byte by byte.
             self.bytes.reserve(bytes.len().max(1024));
+            self.is_lent = false;
         }
         self.bytes.extend_from_slice(bytes);
         self.backing = self.backing.max(self.bytes.capacity());
@@ -31,12 +34,19 @@ impl Incoming {
     /// Takes a buffer that was read into: without a copy if nothing else is here, or if it is the one that was lent.
     pub(crate) fn push_buffer(&mut self, buffer: BytesMut) {
         let size = buffer.capacity();
+        let place = self.bytes.as_ptr().wrapping_add(self.bytes.len());
+        self.is_lent &= !self.bytes.is_empty() && buffer.as_ptr() != place;
         self.bytes.unsplit(buffer);
         self.backing = self.backing.max(size);
     }
 
     /// Room for `size` bytes behind what is here.
     pub(crate) fn lend(&mut self, size: usize) -> BytesMut {
+        if self.is_lent && !self.bytes.is_empty() {
+            // While one is out there is no room behind what is here, and to make some would copy it for each that is lent.
+            return BytesMut::with_capacity(size);
+        }
+        self.is_lent = true;
         if self.bytes.capacity().saturating_sub(self.bytes.len()) < size {
             self.bytes.reserve(size);
             self.backing = self.bytes.capacity();
