@@ -411,8 +411,11 @@ impl Default for Config {
 impl Config {
     /// Most bytes of heap that a connection holds, whatever its peer sends: if the driver reads only while
     /// [`Wait::read`](crate::Wait::read) says so, at most [`Limits::read_buffer_bytes`] at a time, and the application
-    /// waits for [`Exchange::ready`](crate::Exchange::ready). An idle connection holds less than 1 KiB. What the
-    /// application keeps of the parts that it has received is not counted.
+    /// waits for [`Exchange::ready`](crate::Exchange::ready). An idle connection holds less than 1 KiB.
+    ///
+    /// Not counted is what the application keeps of the parts that it has received, and what is its own doing: its headers,
+    /// what its last event has beyond the high-water mark, and some 40 bytes for each
+    /// [`SendEvent::ResponsePart`](crate::SendEvent::ResponsePart), of which there may be many if they are of few bytes.
     ///
     /// # Examples
     /// ```

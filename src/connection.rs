@@ -141,6 +141,10 @@ impl Connection {
     /// This buffer was read into: as [`handle_bytes`](Self::handle_bytes) with what it holds, but without a copy where
     /// nothing else is held, or where it is the one that [`read_buffer`](Self::read_buffer) gave.
     ///
+    /// What is not copied keeps all of its buffer, the room behind it too. So let a buffer of your own be no larger than
+    /// [`Limits::read_buffer_bytes`](crate::Limits::read_buffer_bytes), which is what
+    /// [`Config::memory_bound`] counts with.
+    ///
     /// # Examples
     /// ```
     /// # use std::io::Read;
