@@ -558,9 +558,11 @@ impl Walk<'_> {
     fn holds(&mut self, was_open: bool) {
         let (fault, reason) = (self.conn.fault(), self.conn.close_reason());
         holds!(self, self.fault.is_none() || self.fault == fault, "{:?} has become {fault:?}", self.fault);
-        // "The first reason stands", but for what then breaks an exchange off, or a hand-over, which may also come to nothing.
+        // "The first reason stands", but for what then breaks an exchange off or cuts its response, or a hand-over, which may
+        // also come to nothing.
         let switch = Some(CloseReason::Switched);
-        let may_change = self.reason.is_none() || was_open || reason == switch || self.reason == switch;
+        let is_cut = matches!(reason, Some(CloseReason::WriteTimeout | CloseReason::TransferFailed));
+        let may_change = self.reason.is_none() || was_open || is_cut || reason == switch || self.reason == switch;
         holds!(self, self.reason == reason || may_change, "{:?} has become {reason:?}", self.reason);
         (self.fault, self.reason) = (fault, reason);
         if self.gone || self.closed.is_some() || self.switched {
