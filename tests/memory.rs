@@ -484,17 +484,17 @@ fn trailers_that_connection_names() {
     let names: Vec<_> = names.filter(|name| name != "te").collect();
     for count in [100, 513, 1025, 2049, names.len()] {
         let names = &names[..count];
-        let start = "PUT / HTTP/1.1\r\nhost:\r\ntransfer-encoding:chunked\r\nconnection:";
-        let head = format!("{start}{}\r\n\r\n", names.join(","));
+        let fixed = "PUT / HTTP/1.1\r\nhost:\r\ntransfer-encoding:chunked\r\nconnection:";
+        let first = format!("{fixed}{}\r\n\r\n", names.join(","));
         let section: String = names.iter().flat_map(|name| [name, ":\r\n"]).chain(["\r\n"]).collect();
         let limits = Limits::default()
-            .max_head_bytes(head.len())
+            .max_head_bytes(first.len())
             .max_trailer_bytes(section.len())
             .max_fields(count)
             .read_buffer_bytes(64)
             .high_water_bytes(64);
         let config = Arc::new(Config::builder().limits(limits).build().unwrap());
-        let request = [head.as_bytes(), b"0\r\n", section.as_bytes()].concat();
+        let request = [first.as_bytes(), b"0\r\n", section.as_bytes()].concat();
         let mut read_buffer = [0; 64];
         for way in WAYS {
             let before = live();
@@ -528,8 +528,8 @@ fn a_response_that_is_never_all_written() {
                 let mut conn = Connection::new(Arc::clone(&config));
                 conn.handle_bytes(GET);
                 let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
-                let head = SendEvent::ResponseStart { status: 200, headers: &[], trailers: false };
-                conn.exchange(id).send(head).unwrap();
+                let start = SendEvent::ResponseStart { status: 200, headers: &[], trailers: false };
+                conn.exchange(id).send(start).unwrap();
                 for index in 0..times(200_000) {
                     // The last kind goes on without end.
                     let body = parts[index.min(parts.len() - 1)].clone();
