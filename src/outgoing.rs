@@ -76,6 +76,7 @@ impl Buffer {
         self.written == self.text.len()
     }
 
+    #[inline]
     fn push(&mut self, piece: &[u8]) {
         if self.written > 0 {
             self.make_room(piece.len());
@@ -85,6 +86,7 @@ impl Buffer {
 
     /// Where more is always queued before all is written, what is written would be kept for ever. It is let go where there
     /// is no room for `length` bytes behind it. What then moves is no more than twice what is queued until it moves again.
+    #[cold]
     fn make_room(&mut self, length: usize) {
         if self.text.capacity().saturating_sub(self.text.len()) >= length {
             return;
