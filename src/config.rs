@@ -411,8 +411,11 @@ impl Default for Config {
 impl Config {
     /// Most bytes of heap that a connection holds, whatever its peer sends: if the driver reads only while
     /// [`Wait::read`](crate::Wait::read) says so, at most [`Limits::read_buffer_bytes`] at a time, and the application
-    /// waits for [`Exchange::ready`](crate::Exchange::ready). An idle connection holds less than 1 KiB. What the
-    /// application keeps of the parts that it has received is not counted.
+    /// waits for [`Exchange::ready`](crate::Exchange::ready). An idle connection holds less than 1 KiB.
+    ///
+    /// Not counted is what the application keeps of the parts that it has received, and what is its own doing: its headers,
+    /// what its last event has beyond the high-water mark, and some 40 bytes for each
+    /// [`SendEvent::ResponsePart`](crate::SendEvent::ResponsePart), of which there may be many if they are of few bytes.
     ///
     /// # Examples
     /// ```
@@ -431,10 +434,10 @@ impl Config {
         // The head and the trailers of the request: their bytes, their names in lower case, their places.
         let headers = section.saturating_add(limits.fields.saturating_mul(Headers::BYTES_A_FIELD)).saturating_mul(4);
         let outgoing = limits.high_water_bytes.saturating_mul(3);
-        let fixed = 4096_usize.saturating_add(
-            self.default_headers.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum(),
-        );
-        incoming.saturating_add(headers).saturating_add(outgoing).saturating_add(fixed)
+        // A head as it is made, and behind what is unwritten.
+        let line = |(name, value): &(Bytes, Bytes)| name.len().saturating_add(value.len()).saturating_add(4);
+        let head = self.default_headers.iter().map(line).fold(0, usize::saturating_add).saturating_mul(5);
+        incoming.saturating_add(headers).saturating_add(outgoing).saturating_add(head).saturating_add(4096)
     }
 
     /// The defaults, to be changed and built.

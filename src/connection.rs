@@ -141,6 +141,10 @@ impl Connection {
     /// This buffer was read into: as [`handle_bytes`](Self::handle_bytes) with what it holds, but without a copy where
     /// nothing else is held, or where it is the one that [`read_buffer`](Self::read_buffer) gave.
     ///
+    /// What is not copied keeps all of its buffer, the room behind it too. So let a buffer of your own be no larger than
+    /// [`Limits::read_buffer_bytes`](crate::Limits::read_buffer_bytes), which is what
+    /// [`Config::memory_bound`] counts with.
+    ///
     /// # Examples
     /// ```
     /// # use std::io::Read;
@@ -386,7 +390,8 @@ impl Connection {
         self.fault
     }
 
-    /// Why the connection ends; `None` as long as nothing has decided that.
+    /// Why the connection ends; `None` as long as nothing has decided that. The first reason stands, but for what then breaks
+    /// an exchange off, or cuts its response.
     ///
     /// # Examples
     /// See [`CloseReason`].
@@ -548,11 +553,12 @@ impl Connection {
         debug_assert!(taken.is_ok(), "{event:?} is legal in {:?}", self.state);
         let Ok((after, effect)) = taken else { return };
         let before = core::mem::replace(&mut self.state, after);
-        // The first reason stands, but for what then breaks an exchange off.
+        // The first reason stands, but for what then breaks an exchange off, or cuts a response that was complete.
         let is_broken_off =
             before.in_flight() && !matches!(after.outcome, None | Some(Outcome::HalfClosed | Outcome::Complete));
+        let is_cut = before.next != Next::Reset && after.next == Next::Reset;
         let is_no_switch = before.next == Next::Switch && !matches!(after.next, Next::Switch | Next::Switched);
-        if is_broken_off || is_no_switch || self.close_reason.is_none() && after.next != Next::Request {
+        if is_broken_off || is_cut || is_no_switch || self.close_reason.is_none() && after.next != Next::Request {
             self.close_reason = Some(reason);
         }
         if effect == Effect::Answer {

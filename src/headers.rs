@@ -239,17 +239,17 @@ impl Headers {
         }
     }
 
-    /// Keeps the fields whose name passes.
-    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        let mut kept = String::new();
-        let mut names = self.iter().map(|field| field.name);
-        let kept_fields = self.fields.iter().copied().filter(|_| {
-            let name = names.next().unwrap_or_default();
+    /// Keeps the fields whose name passes, each of which is asked for once, in order.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        let mut kept = String::with_capacity(self.names.len());
+        let mut names = self.names.as_str();
+        self.fields.retain(|place| {
+            let (name, rest) = names.split_at_checked(place.name_len()).unwrap_or_default();
+            names = rest;
             let keeps = keep(name);
             kept.push_str(if keeps { name } else { "" });
             keeps
         });
-        self.fields = kept_fields.collect();
         self.names = kept;
     }
 }

@@ -5,6 +5,9 @@ use bytes::{Buf as _, Bytes, BytesMut};
 /// Heads of up to this size are copied, into memory that an idle connection keeps.
 const COPIED_UP_TO: usize = 192;
 
+/// Memory that an idle connection keeps for the fields of its next request.
+pub(crate) const KEPT_BYTES: usize = 400;
+
 /// The read buffer: one piece of memory, given away whole or in parts, without copying what is large.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Incoming {
@@ -13,6 +16,8 @@ pub(crate) struct Incoming {
     backing: usize,
     /// The peer has closed its sending half behind `bytes`.
     pub(crate) ended: bool,
+    /// A buffer was lent from behind `bytes` and has not come back there: it may be out, or lost.
+    is_lent: bool,
 }
 
 impl Incoming {
@@ -20,6 +25,7 @@ impl Incoming {
         if self.bytes.capacity() == 0 {
             // Most heads, so that one that drips does not grow byte by byte.
             self.bytes.reserve(bytes.len().max(1024));
+            self.is_lent = false;
         }
         self.bytes.extend_from_slice(bytes);
         self.backing = self.backing.max(self.bytes.capacity());
@@ -28,12 +34,19 @@ impl Incoming {
     /// Takes a buffer that was read into: without a copy if nothing else is here, or if it is the one that was lent.
     pub(crate) fn push_buffer(&mut self, buffer: BytesMut) {
         let size = buffer.capacity();
+        let place = self.bytes.as_ptr().wrapping_add(self.bytes.len());
+        self.is_lent &= !self.bytes.is_empty() && buffer.as_ptr() != place;
         self.bytes.unsplit(buffer);
         self.backing = self.backing.max(size);
     }
 
     /// Room for `size` bytes behind what is here.
     pub(crate) fn lend(&mut self, size: usize) -> BytesMut {
+        if self.is_lent && !self.bytes.is_empty() {
+            // While one is out there is no room behind what is here, and to make some would copy it for each that is lent.
+            return BytesMut::with_capacity(size);
+        }
+        self.is_lent = true;
         if self.bytes.capacity().saturating_sub(self.bytes.len()) < size {
             self.bytes.reserve(size);
             self.backing = self.bytes.capacity();
@@ -67,9 +80,10 @@ impl Incoming {
     }
 
     /// The first `length` bytes, in place of what `place` held. Few of them are copied, so that its memory serves one
-    /// head after the other.
+    /// head after the other; and as that is kept by its size, so are those that would keep a larger buffer with them.
     pub(crate) fn take_into(&mut self, length: usize, place: &mut BytesMut) {
-        if length > COPIED_UP_TO && !self.is_small(length) {
+        let is_kept = length <= COPIED_UP_TO || length <= KEPT_BYTES && length < self.backing;
+        if !is_kept && !self.is_small(length) {
             *place = self.split(length.min(self.bytes.len()));
             return;
         }

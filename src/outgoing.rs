@@ -10,6 +10,10 @@ use bytes::{Buf as _, Bytes};
 /// that a small response leaves in one contiguous write.
 const COPIED_BELOW: usize = 1024;
 
+/// Memory of up to this size goes to and fro between what was written and the next head. With more of it a head would hold
+/// that of a whole response, beside the response that then follows.
+const SPARE: usize = 1024;
+
 /// Longest piece that is kept in its place in the queue: the lines around a chunk.
 const SMALL: usize = 30;
 
@@ -72,6 +76,26 @@ impl Buffer {
         self.written == self.text.len()
     }
 
+    #[inline]
+    fn push(&mut self, piece: &[u8]) {
+        if self.written > 0 {
+            self.make_room(piece.len());
+        }
+        self.text.extend_from_slice(piece);
+    }
+
+    /// Where more is always queued before all is written, what is written would be kept for ever. It is let go where there
+    /// is no room for `length` bytes behind it. What then moves is no more than twice what is queued until it moves again.
+    #[cold]
+    fn make_room(&mut self, length: usize) {
+        if self.text.capacity().saturating_sub(self.text.len()) >= length {
+            return;
+        }
+        self.text.drain(..self.written);
+        self.written = 0;
+        self.text.reserve_exact(length.max(self.text.len() / 2));
+    }
+
     fn advance(&mut self, length: usize) {
         self.written = self.written.saturating_add(length);
         if self.written >= self.text.len() {
@@ -110,12 +134,12 @@ impl Outgoing {
     pub(crate) fn put(&mut self, piece: &[u8]) {
         self.accept(count(piece.len()));
         if self.queue.is_empty() {
-            self.front.text.extend_from_slice(piece);
+            self.front.push(piece);
             return;
         }
         let has_room = match self.queue.back_mut() {
             Some(Item::Buffer(buffer)) => {
-                buffer.text.extend_from_slice(piece);
+                buffer.push(piece);
                 true
             }
             Some(Item::Small(small)) => small.push(piece),
@@ -144,12 +168,16 @@ impl Outgoing {
 
     /// The memory of what was written, for the next head.
     pub(crate) fn take_spare(&mut self) -> Vec<u8> {
-        if self.front.is_empty() { core::mem::take(&mut self.front.text) } else { Vec::new() }
+        if self.has_spare() { core::mem::take(&mut self.front.text) } else { Vec::new() }
+    }
+
+    fn has_spare(&self) -> bool {
+        self.front.is_empty() && self.front.text.capacity() <= SPARE
     }
 
     /// Queues all of `text`, which is left empty.
     pub(crate) fn append(&mut self, text: &mut Vec<u8>) {
-        if self.front.is_empty() && self.queue.is_empty() {
+        if self.has_spare() && self.queue.is_empty() {
             self.accept(count(text.len()));
             core::mem::swap(&mut self.front.text, text);
         } else {

@@ -12,11 +12,8 @@ use crate::error::{Limit, ProtocolError};
 use crate::framing::RequestBody;
 use crate::head::{self, HeadParser};
 use crate::headers::{self, Headers};
-use crate::incoming::Incoming;
+use crate::incoming::{Incoming, KEPT_BYTES};
 use crate::request::Request;
-
-/// Memory that an idle connection keeps for the fields of its next request.
-const KEPT_BYTES: usize = 400;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
@@ -339,10 +336,11 @@ impl Reader {
         let named = self.request.as_ref().map(|request| request.connection_names(&trailers));
         let (named, examined) = named.unwrap_or_default();
         self.count(examined);
+        let mut named = named.into_iter();
         trailers.retain(|name| {
-            !headers::DROPPED_FROM_TRAILERS.contains(&name)
+            !named.next().unwrap_or(false)
+                && !headers::DROPPED_FROM_TRAILERS.contains(&name)
                 && !name.starts_with("x-forwarded-")
-                && named.binary_search_by(|named| named.as_str().cmp(name)).is_err()
         });
         // Of those that were dropped nothing is held.
         Ok(if trailers.is_empty() { Headers::default() } else { trailers })

@@ -287,9 +287,9 @@ impl Request {
         self.0.facts.takes_trailers
     }
 
-    /// Those of these fields' names that `connection` names, in order, and how many bytes of its options were looked at:
-    /// each once for all names, since both may be many.
-    pub(crate) fn connection_names(&self, fields: &Headers) -> (Vec<String>, usize) {
+    /// Of each of these fields, whether `connection` names it, and how many bytes of its options were looked at: each once
+    /// for all names, since both may be many.
+    pub(crate) fn connection_names(&self, fields: &Headers) -> (Vec<bool>, usize) {
         let mut examined = 0_usize;
         let mut names: Vec<_> = fields.iter().map(|field| (field.name(), false)).collect();
         names.sort_unstable();
@@ -301,7 +301,11 @@ impl Request {
                 *is_named |= name.as_bytes().eq_ignore_ascii_case(option);
             }
         }
-        (names.iter().filter(|(_, is_named)| *is_named).map(|&(name, _)| name.into()).collect(), examined)
+        let is_named = |name: &str| {
+            let at = names.partition_point(|(other, _)| *other <= name);
+            at.checked_sub(1).and_then(|at| names.get(at)).is_some_and(|&(_, is_named)| is_named)
+        };
+        (fields.iter().map(|field| is_named(field.name())).collect(), examined)
     }
 
     fn part(&self, span: Span) -> &[u8] {

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use sansgi::bytes::{Bytes, BytesMut};
-use sansgi::{Action, Channel, Config, Connection, Driver, Exchange, ExchangeId, Instant, ReceiveEvent, SendEvent};
+use sansgi::{
+    Action, Channel, Config, Connection, Driver, Exchange, ExchangeId, Instant, Limits, ReceiveEvent, SendEvent,
+};
 
 /// Through `handle_read`, save for a driver's buffer that a connection still holds when it is used up: each time that
 /// happens the driver gets another, and what is held moves.
@@ -49,6 +51,8 @@ thread_local! {
     /// Each test has a thread, and counts what happens on it.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
     static HELD: Cell<u64> = const { Cell::new(0) };
+    /// Bytes of all of them.
+    static ALLOCATED: Cell<u64> = const { Cell::new(0) };
 }
 
 struct Counting;
@@ -58,6 +62,7 @@ static ALLOCATOR: Counting = Counting;
 
 fn count(bytes_more: usize, bytes_less: usize) {
     ALLOCATIONS.set(ALLOCATIONS.get() + u64::from(bytes_more > 0));
+    ALLOCATED.set(ALLOCATED.get() + bytes_more as u64);
     HELD.set(HELD.get().wrapping_add(bytes_more as u64).wrapping_sub(bytes_less as u64));
 }
 
@@ -391,6 +396,33 @@ fn a_read_of_nothing_holds_nothing() {
         assert_eq!(HELD.get(), before);
         conn.handle_read(BytesMut::with_capacity(READ_BYTES));
         assert_eq!(HELD.get(), before);
+    }
+}
+
+/// "Yours while a kernel has it, and as long as you like, whatever is called meanwhile": what is here already is not copied
+/// for each that is out (P13).
+#[test]
+fn a_lent_buffer_that_stays_out_costs_no_copy_of_what_is_here() {
+    const READS: usize = 16 * 1024;
+    let limits = Limits::default().max_target_bytes(READS * 2).read_buffer_bytes(64);
+    for lost in [false, true] {
+        let mut conn = Connection::new(Config::builder().limits(limits).build().unwrap());
+        let before = ALLOCATED.get();
+        conn.handle_bytes(b"GET /");
+        let mut out = conn.read_buffer();
+        for _ in 0..READS {
+            let mut buffer = std::mem::replace(&mut out, conn.read_buffer());
+            if lost {
+                conn.handle_bytes(b"a");
+            } else {
+                buffer.extend_from_slice(b"a");
+                conn.handle_read(buffer);
+            }
+            assert!(matches!(conn.next_action(Instant::ZERO), Action::Wait(_)));
+        }
+        // The buffers themselves, and a few times what is here.
+        let (allocated, most) = (ALLOCATED.get() - before, (READS * (64 + 40 + 8)) as u64);
+        assert!(allocated <= most, "{allocated} bytes were allocated, not {most}, lost: {lost}");
     }
 }
 

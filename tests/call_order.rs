@@ -558,9 +558,11 @@ impl Walk<'_> {
     fn holds(&mut self, was_open: bool) {
         let (fault, reason) = (self.conn.fault(), self.conn.close_reason());
         holds!(self, self.fault.is_none() || self.fault == fault, "{:?} has become {fault:?}", self.fault);
-        // "The first reason stands", but for what then breaks an exchange off, or a hand-over, which may also come to nothing.
+        // "The first reason stands", but for what then breaks an exchange off or cuts its response, or a hand-over, which may
+        // also come to nothing.
         let switch = Some(CloseReason::Switched);
-        let may_change = self.reason.is_none() || was_open || reason == switch || self.reason == switch;
+        let is_cut = matches!(reason, Some(CloseReason::WriteTimeout | CloseReason::TransferFailed));
+        let may_change = self.reason.is_none() || was_open || is_cut || reason == switch || self.reason == switch;
         holds!(self, self.reason == reason || may_change, "{:?} has become {reason:?}", self.reason);
         (self.fault, self.reason) = (fault, reason);
         if self.gone || self.closed.is_some() || self.switched {
@@ -1253,4 +1255,31 @@ fn a_receive_of_an_old_id_takes_nothing_from_the_next_request() {
     conn.handle_eof();
     assert_eq!(conn.exchange(old).receive(), Poll::Ready(ReceiveEvent::Disconnect));
     assert!(matches!(conn.next_action(Instant::ZERO), Action::Start(id, _) if id != old));
+}
+
+/// What cuts a response is why its connection ends, also where that had been decided for another reason before: a log must
+/// not take it for an orderly end.
+#[test]
+fn what_cuts_the_last_response_is_the_reason() {
+    for (cut, expected) in [
+        (Connection::handle_transfer_failed as fn(&mut Connection), CloseReason::TransferFailed),
+        (|_| {}, CloseReason::WriteTimeout),
+    ] {
+        for request in ["GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"] {
+            let mut conn = Connection::new(Config::default());
+            conn.handle_bytes(request.as_bytes());
+            let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
+            let mut exchange = conn.exchange(id);
+            exchange.send(SendEvent::ResponseStart { status: 200, headers: &[], trailers: false }).unwrap();
+            exchange.send(SendEvent::ResponsePart { token: 1, len: 8, more_body: false }).unwrap();
+            assert_eq!(conn.close_reason(), Some(CloseReason::LastRequest));
+            assert_eq!(conn.next_action(Instant::ZERO), Action::Disconnect(id));
+            let head = conn.outgoing().map(<[u8]>::len).sum();
+            conn.handle_written(head);
+            assert!(matches!(conn.next_action(Instant::ZERO), Action::Transfer { token: 1, .. }));
+            cut(&mut conn);
+            assert_eq!(conn.next_action(Instant::from_nanos(60_000_000_000)), Action::Close { reset: true });
+            assert_eq!(conn.close_reason(), Some(expected), "{request}");
+        }
+    }
 }

@@ -475,6 +475,132 @@ fn pipelined_requests() {
     stays_within_the_bound("behind a fault", Input::new(b"GET\r\n", GET, count));
 }
 
+/// As many short names, all in the trailers and all named by `connection`: the most that is looked up, and in the least
+/// bytes.
+#[test]
+fn trailers_that_connection_names() {
+    let letters = || b"abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~".iter().map(|&letter| char::from(letter));
+    let names = letters().flat_map(|first| letters().map(move |second| format!("{first}{second}")));
+    let names: Vec<_> = names.filter(|name| name != "te").collect();
+    for count in [100, 513, 1025, 2049, names.len()] {
+        let names = &names[..count];
+        let fixed = "PUT / HTTP/1.1\r\nhost:\r\ntransfer-encoding:chunked\r\nconnection:";
+        let first = format!("{fixed}{}\r\n\r\n", names.join(","));
+        let section: String = names.iter().flat_map(|name| [name, ":\r\n"]).chain(["\r\n"]).collect();
+        let limits = Limits::default()
+            .max_head_bytes(first.len())
+            .max_trailer_bytes(section.len())
+            .max_fields(count)
+            .read_buffer_bytes(64)
+            .high_water_bytes(64);
+        let config = Arc::new(Config::builder().limits(limits).build().unwrap());
+        let request = [first.as_bytes(), b"0\r\n", section.as_bytes()].concat();
+        let mut read_buffer = [0; 64];
+        for way in WAYS {
+            let before = live();
+            take_peak(before);
+            let input = Input::new(&request, b"", 0);
+            let mut driver = Driver::new(&config, input, way, Peer::Reads, Application::Receiving);
+            driver.run(&mut read_buffer, || {
+                let (held, bound) = (take_peak(before), config.memory_bound());
+                assert!(held <= bound, "{count} trailers, {way:?}: {held} bytes, not {bound}");
+            });
+            assert_eq!(driver.conn.fault(), None);
+        }
+    }
+}
+
+/// A client that reads slowly: there is always something unwritten, and what is written is let go all the same.
+#[test]
+fn a_response_that_is_never_all_written() {
+    let (small, large) = (Bytes::from_static(&[b'x'; 1000]), Bytes::from_static(&[b'x'; 1024]));
+    for (name, config) in configs() {
+        let bound = config.memory_bound();
+        for (what, parts) in [
+            ("of small parts", vec![small.clone()]),
+            ("of a byte each", vec![small.slice(..1)]),
+            ("that begins with a large part", vec![large.clone(), small.clone()]),
+            ("of parts of all sizes", vec![small.slice(..1), large.clone(), small.clone()]),
+        ] {
+            for left in [1, 200] {
+                let before = live();
+                take_peak(before);
+                let mut conn = Connection::new(Arc::clone(&config));
+                conn.handle_bytes(GET);
+                let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
+                let start = SendEvent::ResponseStart { status: 200, headers: &[], trailers: false };
+                conn.exchange(id).send(start).unwrap();
+                for index in 0..times(200_000) {
+                    // The last kind goes on without end.
+                    let body = parts[index.min(parts.len() - 1)].clone();
+                    if conn.exchange(id).ready().is_ready() {
+                        conn.exchange(id).send(SendEvent::ResponseBody { body, more_body: true }).unwrap();
+                    }
+                    let unwritten: usize = conn.outgoing().map(<[u8]>::len).sum();
+                    conn.handle_written(unwritten.saturating_sub(left));
+                    let held = take_peak(before);
+                    assert!(held <= bound, "{what}, {name}, {left} left: {held} bytes after {index}, not {bound}");
+                }
+            }
+        }
+    }
+}
+
+/// The memory of one response serves the next, once: also where an interim response goes before a head that is held.
+#[test]
+fn a_long_response_behind_another() {
+    let limits = Limits::default().max_head_bytes(200).max_trailer_bytes(2).max_fields(4).read_buffer_bytes(64);
+    let config = Arc::new(Config::builder().limits(limits.high_water_bytes(100_000)).build().unwrap());
+    let waiting = b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
+    let before = live();
+    take_peak(before);
+    let mut conn = Connection::new(Arc::clone(&config));
+    for request in [GET, waiting, waiting] {
+        conn.handle_bytes(request);
+        let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
+        let mut exchange = conn.exchange(id);
+        exchange.send(SendEvent::ResponseStart { status: 200, headers: &[], trailers: false }).unwrap();
+        let _ = exchange.receive(); // a 100 Continue, where one is due
+        while exchange.ready().is_ready() {
+            let body = Bytes::from_static(&[b'x'; 1000]);
+            exchange.send(SendEvent::ResponseBody { body, more_body: true }).unwrap();
+        }
+        exchange.send(SendEvent::ResponseBody { body: Bytes::new(), more_body: false }).unwrap();
+        conn.handle_bytes(if request == GET { b"" } else { b"012345678" });
+        conn.handle_written(usize::MAX);
+        assert_eq!(conn.next_action(Instant::ZERO), Action::Disconnect(id));
+        let (held, bound) = (take_peak(before), config.memory_bound());
+        assert!(held <= bound, "behind request {id}: {held} bytes, not {bound}");
+    }
+}
+
+/// Each response has them, so each is as long as they are.
+#[test]
+fn long_default_headers() {
+    let requests = [GET.repeat(20), b"?".to_vec()].concat();
+    let mut read_buffer = [0; 64];
+    for (length, high_water) in [(0, 1), (500, 1), (5000, 1), (5000, 4000), (50_000, 1), (50_000, 60_000)] {
+        let limits = Limits::default().max_head_bytes(64).max_trailer_bytes(64).max_fields(1).read_buffer_bytes(64);
+        let builder = Config::builder().limits(limits.high_water_bytes(high_water));
+        let config = Arc::new(builder.default_header("x", vec![b'v'; length]).build().unwrap());
+        for way in WAYS {
+            for peer in [Peer::Reads, Peer::Blocks] {
+                let before = live();
+                take_peak(before);
+                let input = Input::new(&requests, b"", 0);
+                let mut driver = Driver::new(&config, input, way, peer, Application::Early);
+                driver.run(&mut read_buffer, || {
+                    let (held, bound) = (take_peak(before), config.memory_bound());
+                    assert!(
+                        held <= bound,
+                        "{length} bytes, {high_water}, {way:?}, {peer:?}: {held} bytes, not {bound}"
+                    );
+                });
+            }
+        }
+    }
+}
+
 /// A part may be a slice of what was read, or of more.
 #[test]
 fn what_delivered_parts_pin() {
@@ -533,6 +659,8 @@ fn an_idle_connection_holds_less_than_1_kib() {
     let config = Arc::new(Config::default());
     let big = b"0123456789".repeat(6_000);
     let trailers = LINE.repeat(99);
+    let half_a_buffer =
+        [b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n", &LINE.repeat(3)[..], b"\r\nb"].concat();
     let requests = [
         ("no request", Vec::new()),
         ("a small request", GET.to_vec()),
@@ -540,6 +668,7 @@ fn an_idle_connection_holds_less_than_1_kib() {
         ("a head of one long line", head("GET", 32 * 1024, 1, "")),
         ("a large body", [&b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 60000\r\n\r\n"[..], &big].concat()),
         ("a chunk", [CHUNKED, b"ea60\r\n", &big, b"\r\n0\r\n\r\n"].concat()),
+        ("a head that leaves room in its buffer", half_a_buffer),
         ("trailers", [CHUNKED, b"0\r\n", &trailers, b"\r\n"].concat()),
         ("trailers that are dropped", [CHUNKED, b"0\r\n", &b"x-forwarded-for: b\r\n".repeat(99), b"\r\n"].concat()),
         ("many requests", GET.repeat(2_000)),
