@@ -395,9 +395,10 @@ impl Transport {
                 }
             }
             Some(Ok(length)) => Rc::clone(protocol).data_received(&data[..length]),
-            Some(Err(error)) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-            Some(Err(error)) => self.lose(Some(error)),
-            None => {}
+            Some(Err(error)) if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                self.lose(Some(error));
+            }
+            Some(Err(_)) | None => {}
         }
     }
 
