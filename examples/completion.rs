@@ -10,7 +10,7 @@
 pub(crate) mod app;
 
 use std::future::Future;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{self, TcpListener};
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use compio::buf::BufResult;
 use compio::io::{AsyncRead, AsyncWrite};
 use compio::net::TcpStream;
-use compio::runtime::{self, CancelToken, FutureExt, Runtime};
+use compio::runtime::{self, Runtime};
 use compio::time;
 use futures_lite::future::or;
 use sansgi::{Action, Connection, Date, Driver};
@@ -34,6 +34,7 @@ use app::{Moving, Part, Server, maybe};
 type Submitted<B> = Pin<Box<dyn Future<Output = BufResult<usize, B>>>>;
 
 enum Completed {
+    Readable,
     Read(BufResult<usize, BytesMut>),
     Write(BufResult<usize, Bytes>),
     Neither,
@@ -44,7 +45,8 @@ async fn drive(stream: TcpStream, server: Server) {
     let mut file = Moving::new(&server.app);
     let mut shutdown = server.shutdown.requested();
     let (mut reading, mut writing): (Option<Submitted<BytesMut>>, Option<Submitted<Bytes>>) = (None, None);
-    let (mut unsent, mut cancel) = (Bytes::new(), CancelToken::new());
+    let mut unsent = Bytes::new();
+    let Ok(arrival) = stream.to_poll_fd() else { return };
     loop {
         if server.shutdown.is_requested() {
             driver.lock().handle_shutdown();
@@ -64,8 +66,7 @@ async fn drive(stream: TcpStream, server: Server) {
             }
             Action::Switch { leftover, .. } => {
                 let mut leftover = Vec::from(leftover);
-                // The read that waited for the client to leave may have got the first bytes of the next protocol.
-                cancel.cancel();
+                // The read that is under way has got the first bytes of the next protocol, or is about to.
                 if let Some(reading) = reading
                     && let BufResult(Ok(_), more) = reading.await
                 {
@@ -77,12 +78,6 @@ async fn drive(stream: TcpStream, server: Server) {
             Action::Close { reset } => break app::close(stream, reset),
             Action::Disconnect(_) | _ => continue, // the task holds all that its exchange has
         };
-        if wait.read && reading.is_none() {
-            let (mut stream, buffer) = (stream.clone(), driver.lock().read_buffer());
-            cancel = CancelToken::new(); // it remembers all that it was given, so there is one for each
-            let read = async move { stream.read(buffer).await };
-            reading = Some(Box::pin(read.with_cancel(cancel.clone())));
-        }
         // What the kernel has not taken of a chunk is ours to write, "whatever `write` says".
         if (wait.write || !unsent.is_empty()) && writing.is_none() {
             if unsent.is_empty() {
@@ -97,6 +92,13 @@ async fn drive(stream: TcpStream, server: Server) {
             let (mut stream, chunk) = (stream.clone(), unsent.clone());
             writing = Some(Box::pin(async move { stream.write(chunk).await }));
         }
+        // A read is submitted when there is something to read. One that waited for it would have to be cancelled at a
+        // `Switch`, without a loss, and compio's `CancelToken` is deaf in an optimised build (0.19.2).
+        let is_awaited = wait.read && reading.is_none();
+        let readable = async {
+            let _ = maybe(is_awaited.then(|| arrival.read_ready())).await; // what is wrong is told by the read
+            Completed::Readable
+        };
         let read = async {
             let done = maybe(reading.as_mut()).await;
             reading = None;
@@ -112,17 +114,25 @@ async fn drive(stream: TcpStream, server: Server) {
             or(or(driver.changed(), &mut shutdown), late).await;
             Completed::Neither
         };
-        let completed = or(or(read, write), other).await;
+        let completed = or(or(readable, or(read, write)), other).await;
         let mut conn = driver.lock();
         match completed {
+            Completed::Readable => {
+                let (mut stream, buffer) = (stream.clone(), conn.read_buffer());
+                reading = Some(Box::pin(async move { stream.read(buffer).await }));
+            }
             Completed::Read(BufResult(Ok(0), _)) => conn.handle_eof(),
             Completed::Read(BufResult(Ok(_), buffer)) => conn.handle_read(buffer),
             Completed::Write(BufResult(Ok(written), _)) => {
                 unsent.advance(written);
                 conn.handle_written(written);
             }
-            Completed::Read(BufResult(Err(_), _)) | Completed::Write(BufResult(Err(_), _)) => conn.handle_disconnect(),
-            Completed::Neither => {}
+            Completed::Read(BufResult(Err(error), _)) | Completed::Write(BufResult(Err(error), _))
+                if error.kind() != ErrorKind::Interrupted =>
+            {
+                conn.handle_disconnect();
+            }
+            Completed::Read(_) | Completed::Write(_) | Completed::Neither => {}
         }
     }
 }

@@ -124,8 +124,12 @@ fn read(stream: &mut TcpStream, driver: &mut Driver) -> io::Result<()> {
 
 pub(crate) fn serve(listener: TcpListener, server: &Server) -> io::Result<()> {
     let address = listener.local_addr()?;
-    // Wakes the thread that accepts.
-    server.shutdown.on_request(move || drop(TcpStream::connect(address)));
+    // Wakes the thread that accepts, with a descriptor that is kept for it: there may be no other.
+    let kept = listener.try_clone()?;
+    server.shutdown.on_request(move || {
+        drop(kept);
+        let _ = TcpStream::connect(address);
+    });
     let (enter, leave) = sync_channel(MOST_CONNECTIONS);
     let leave = &Mutex::new(leave);
     thread::scope(|scope| {

@@ -9,7 +9,7 @@
 #[path = "app/mod.rs"]
 pub(crate) mod app;
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{self, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ async fn drive(stream: Async<TcpStream>, server: Server) {
             Ok(Woken::Otherwise) => Ok(()),
             Err(error) => Err(error),
         };
-        if done.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock) {
+        if done.is_err_and(|error| !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)) {
             conn.handle_disconnect();
         }
     }

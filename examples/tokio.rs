@@ -87,7 +87,7 @@ async fn turns(
                 done = Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             }
             if let Poll::Ready(done) = done {
-                if done.is_err() {
+                if done.is_err_and(|error| error.kind() != io::ErrorKind::Interrupted) {
                     conn.handle_disconnect();
                 }
                 continue;

@@ -125,7 +125,7 @@ impl Clock {
     /// A point of this clock on the standard library's, to sleep until a deadline. What that cannot count to is 30 years
     /// away: a point that has passed would make its driver spin.
     pub fn to_std(&self, time: Instant) -> std::time::Instant {
-        const FAR_AWAY: Duration = Duration::from_secs(30 * 365 * 86_400);
+        const FAR_AWAY: Duration = Duration::from_secs(1_000_000_000);
         let since = Duration::from_nanos(time.as_nanos());
         let point = self.start.checked_add(since).or_else(|| self.start.checked_add(FAR_AWAY));
         point.unwrap_or(self.start)

@@ -72,7 +72,7 @@ macro_rules! suite {
             suite!(cases: idle_deadline, head_deadline, body_deadline, write_deadline);
             suite!(cases: shutdown_under_load, shutdown_completes_what_is_in_flight, shutdown_deadline);
             suite!(cases: shutdown_behind_a_response_of_a_thread);
-            suite!(cases: websocket, websocket_with_the_first_frame, websocket_of_few_words);
+            suite!(cases: websocket, websocket_with_the_first_frame, websocket_of_few_words, shutdown_beside_a_websocket);
             suite!(cases: crash, late_crash, late_crash_of_an_unframed_response);
             suite!(files: file, file_that_is_too_short, file_that_is_truncated, file_that_is_gone);
             #[cfg(target_os = "linux")]

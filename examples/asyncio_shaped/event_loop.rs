@@ -395,7 +395,9 @@ impl Transport {
                 }
             }
             Some(Ok(length)) => Rc::clone(protocol).data_received(&data[..length]),
-            Some(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => self.lose(Some(error)),
+            Some(Err(error)) if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                self.lose(Some(error));
+            }
             Some(Err(_)) | None => {}
         }
     }

@@ -96,7 +96,9 @@ impl TcpSocket<'_> {
     /// Tries again whenever it is polled: this executor polls all it has whenever something has happened.
     async fn retry<T>(&self, mut call: impl FnMut(&TcpStream) -> io::Result<T>) -> Result<T, ErrorKind> {
         poll_fn(|_| match call(&self.stream) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Poll::Pending
+            }
             result => {
                 self.network.is_busy.set(true);
                 Poll::Ready(result.map_err(|_| ErrorKind::ConnectionReset))

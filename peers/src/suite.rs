@@ -98,6 +98,7 @@ fn all() -> Vec<Case> {
         shutdown_under_load ALONE, shutdown_completes_what_is_in_flight THE_PROXYS, shutdown_deadline NOWHERE,
         shutdown_behind_a_response_of_a_thread NOWHERE,
         websocket SWITCHES, websocket_with_the_first_frame SWITCHES, websocket_of_few_words SWITCHES,
+        shutdown_beside_a_websocket SWITCHES,
         crash NOWHERE, late_crash NOWHERE, late_crash_of_an_unframed_response NOWHERE,
     );
     let files = cases!(Shared, files:

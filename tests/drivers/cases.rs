@@ -471,6 +471,19 @@ pub(crate) fn websocket_of_few_words(subject: &Subject) {
     assert_eq!(socket.read().expect("an echo"), Message::text("hello"));
 }
 
+/// "It is no connection of the server any more, so a graceful shutdown does not wait for it", nor the switch for the client.
+pub(crate) fn shutdown_beside_a_websocket(subject: &Subject) {
+    let mut running = subject.start(Config::default());
+    let stream = TcpStream::connect(running.address).expect("a connection");
+    let url = format!("ws://{}/websocket", running.address);
+    let (mut socket, _) = tungstenite::client(url, stream).expect("a handshake");
+    (running.shutdown)();
+    running.wait();
+    socket.get_ref().set_read_timeout(Some(BOUND)).expect("a bound");
+    socket.send(Message::text("hello")).expect("it is read");
+    assert_eq!(socket.read().expect("an echo"), Message::text("hello"));
+}
+
 /// What a client sends right behind its request belongs to the next protocol.
 pub(crate) fn websocket_with_the_first_frame(subject: &Subject) {
     let running = subject.start(Config::default());
