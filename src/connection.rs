@@ -63,7 +63,7 @@ pub struct Connection {
 }
 
 /// In one read buffer, of however many bytes may be read ahead: more than a socket holds.
-const MOST_ROOM: usize = 16 * 1024 * 1024;
+const MOST_ROOM: usize = 1 << 24;
 
 /// All that a call can change for those who wait.
 #[cfg(feature = "std")]
