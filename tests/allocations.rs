@@ -384,6 +384,43 @@ fn what_follows_a_fault_is_not_held() {
     assert!(held < 1024, "{held} bytes are held");
 }
 
+/// A lent buffer that comes back is the room behind what is here: a head that drips through them has one.
+#[test]
+fn a_head_that_drips_through_lent_buffers_is_not_copied() {
+    let mut conn = Connection::new(Config::default());
+    let head = head_of(4096);
+    let (before, mut started) = (ALLOCATIONS.get(), false);
+    for piece in head.chunks(16) {
+        let mut buffer = conn.read_buffer();
+        buffer.extend_from_slice(piece);
+        conn.handle_read(buffer);
+        started = matches!(conn.next_action(Instant::ZERO), Action::Start(..));
+    }
+    assert!(started);
+    let allocations = ALLOCATIONS.get() - before;
+    assert!(allocations < 12, "{allocations} allocations for {} reads", head.len() / 16);
+}
+
+/// A client that keeps behind has what is unwritten held, and as much again.
+#[test]
+fn a_queue_that_is_never_empty_holds_twice_its_bytes() {
+    let before = HELD.get();
+    let mut conn = Connection::new(Config::default());
+    conn.handle_bytes(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
+    conn.exchange(id).send(SendEvent::ResponseStart { status: 200, headers: &[], trailers: false }).unwrap();
+    for part in 0..5_000 {
+        let body = Bytes::from_static(&[b'x'; 100]);
+        conn.exchange(id).send(SendEvent::ResponseBody { body, more_body: true }).unwrap();
+        if part >= 200 {
+            conn.handle_written(106); // a part and its lines
+        }
+    }
+    let unwritten: usize = conn.outgoing().map(<[u8]>::len).sum();
+    let held = HELD.get() - before;
+    assert!(held < 2 * unwritten as u64, "{held} bytes are held, {unwritten} are unwritten");
+}
+
 /// A read of no bytes leaves nothing behind, whatever it was made into.
 #[test]
 fn a_read_of_nothing_holds_nothing() {
