@@ -49,6 +49,7 @@ impl BodyDecoder {
 
     /// How many bytes of framing are at the front of `input`, and what follows them. A fault changes nothing, so it is
     /// found again by the next who asks.
+    #[inline] // mostly there is no content
     pub(crate) fn piece(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Piece), ProtocolError> {
         match &mut self.framing {
             Framing::Length(0) => Ok((0, Piece::End)),
@@ -57,23 +58,7 @@ impl BodyDecoder {
                 let content = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
                 Ok((0, Piece::Content(content)))
             }
-            Framing::Chunked(decoder, scan) => {
-                if let Some(content) = decoder.data(input) {
-                    return Ok((0, Piece::Content(content)));
-                }
-                if let Some((framing, content)) = decoder.plain(input, limits) {
-                    return Ok((framing, Piece::Content(content)));
-                }
-                let mut ahead = *decoder;
-                let (framing, front) = ahead.advance(input, limits)?;
-                let piece = match front {
-                    Front::Nothing => Piece::Nothing,
-                    Front::Content(content) => Piece::Content(content),
-                    Front::Trailers => trailers(scan, input.get(framing..).unwrap_or_default(), limits)?,
-                };
-                *decoder = ahead;
-                Ok((framing, piece))
-            }
+            Framing::Chunked(decoder, scan) => chunked_piece(decoder, scan, input, limits),
         }
     }
 
@@ -123,6 +108,29 @@ impl BodyDecoder {
             }
         }
     }
+}
+
+fn chunked_piece(
+    decoder: &mut ChunkedDecoder,
+    scan: &mut LineScan,
+    input: &[u8],
+    limits: &Limits,
+) -> Result<(usize, Piece), ProtocolError> {
+    if let Some(content) = decoder.data(input) {
+        return Ok((0, Piece::Content(content)));
+    }
+    if let Some((framing, content)) = decoder.plain(input, limits) {
+        return Ok((framing, Piece::Content(content)));
+    }
+    let mut ahead = *decoder;
+    let (framing, front) = ahead.advance(input, limits)?;
+    let piece = match front {
+        Front::Nothing => Piece::Nothing,
+        Front::Content(content) => Piece::Content(content),
+        Front::Trailers => trailers(scan, input.get(framing..).unwrap_or_default(), limits)?,
+    };
+    *decoder = ahead;
+    Ok((framing, piece))
 }
 
 /// Trailers are scanned for their end, as a head is, and judged when it is here.

@@ -49,43 +49,50 @@ impl Default for RequestBody {
     }
 }
 
-/// The lines of a field that may come once.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Lines<'a> {
-    pub(crate) first: Option<&'a [u8]>,
-    pub(crate) repeated: bool,
+/// What the lines of a field say that may come once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Once<T> {
+    /// There is none.
+    #[default]
+    Absent,
+    Is(T),
+    /// There are two, or what the one says is not valid.
+    Wrong,
 }
 
-impl<'a> Lines<'a> {
-    pub(crate) fn add(&mut self, value: &'a [u8]) {
-        self.repeated = self.first.is_some();
-        self.first = self.first.or(Some(value));
+impl<T: Copy> Once<T> {
+    /// Takes one more line, which is `None` where it is not valid.
+    pub(crate) fn add(&mut self, value: Option<T>) {
+        *self = match (&self, value) {
+            (Self::Absent, Some(value)) => Self::Is(value),
+            (Self::Absent | Self::Is(_) | Self::Wrong, _) => Self::Wrong,
+        };
     }
 
-    /// Its one line, if it has any.
-    pub(crate) fn single<E>(self, error: E) -> Result<Option<&'a [u8]>, E> {
-        if self.repeated { Err(error) } else { Ok(self.first) }
+    /// What it says, if there is any.
+    pub(crate) fn or<E>(self, error: E) -> Result<Option<T>, E> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Is(value) => Ok(Some(value)),
+            Self::Wrong => Err(error),
+        }
     }
 }
 
 /// The body of a request. The method has no say in it (CL.0 smuggling).
 pub(crate) fn request_body(
     version: Version,
-    content_length: Lines<'_>,
-    transfer_encoding: Lines<'_>,
+    content_length: Once<u64>,
+    transfer_encoding: Once<Coding>,
     max_body_bytes: u64,
 ) -> Result<RequestBody, ProtocolError> {
     // RFC 9112 §6.3 lets us accept a list of equal numbers; we do not, since others take the first or the last.
-    let length = match content_length.single(ProtocolError::ContentLength)? {
-        Some(value) => Some(syntax::decimal(value).ok_or(ProtocolError::ContentLength)?),
-        None => None,
-    };
-    let coding = match transfer_encoding.single(ProtocolError::TransferEncoding)? {
+    let length = content_length.or(ProtocolError::ContentLength)?;
+    let coding = match transfer_encoding.or(ProtocolError::TransferEncoding)? {
         // "A server or client that receives an HTTP/1.0 message containing a Transfer-Encoding header field MUST treat
         // the message as if the framing is faulty" (RFC 9112 §6.1).
         Some(_) if version == Version::Http10 => return Err(ProtocolError::TransferEncoding),
-        Some(value) => Some(transfer_coding(value)?),
-        None => None,
+        coding => coding,
     };
     match (length, coding) {
         // "A server MAY reject a request that contains both Content-Length and Transfer-Encoding" (RFC 9112 §6.1). We
@@ -103,27 +110,26 @@ pub(crate) fn request_body(
     }
 }
 
-enum Coding {
+/// The transfer coding of a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coding {
     Chunked,
     Unsupported,
 }
 
 /// `chunked` alone, or a list of two or more codings that ends with it and has it nowhere else.
-fn transfer_coding(value: &[u8]) -> Result<Coding, ProtocolError> {
+pub(crate) fn transfer_coding(value: &[u8]) -> Option<Coding> {
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
     if is_chunked(value) {
-        return Ok(Coding::Chunked);
+        return Some(Coding::Chunked);
     }
     let mut codings = value.split(|&byte| byte == b',').map(syntax::trim_ows);
     let last = codings.next_back().unwrap_or_default();
     let mut others = codings.peekable();
-    if others.peek().is_some()
+    let is_list = others.peek().is_some()
         && is_chunked(last)
-        && others.all(|coding| syntax::is_token(coding) && !is_chunked(coding))
-    {
-        return Ok(Coding::Unsupported);
-    }
-    Err(ProtocolError::TransferEncoding)
+        && others.all(|coding| syntax::is_token(coding) && !is_chunked(coding));
+    is_list.then_some(Coding::Unsupported)
 }
 
 /// How a response's body is delimited.

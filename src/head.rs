@@ -6,10 +6,10 @@
 
 use crate::config::Config;
 use crate::error::{Limit, ProtocolError};
-use crate::framing::{self, Lines, RequestBody, Version};
+use crate::framing::{self, Coding, Once, RequestBody, Version};
 use crate::headers::{Headers, LineScan, ScanFault, Span};
 use crate::incoming::Incoming;
-use crate::request::{self, Facts, Request, RequestLine, Target, TargetForm};
+use crate::request::{self, Facts, Head, RequestLine, Target, TargetForm};
 use crate::syntax;
 
 /// Reads a head as it arrives, each byte once. Each check is made at a place that the stream defines, never where a read
@@ -66,17 +66,30 @@ impl HeadParser {
         })
     }
 
-    /// Takes the head, which is here, into `request`.
+    /// Takes the head, which is here.
     pub(crate) fn take(
         &mut self,
         incoming: &mut Incoming,
         config: &Config,
-        request: &mut Request,
+        head: &mut Head,
     ) -> Result<(), ProtocolError> {
         let Self { line, start, scan, .. } = core::mem::take(self);
         // Before their grammar, so malformed lines count too.
-        check_lines(scan.lines, config)?;
-        read(request, incoming, (line, start), scan.examined, scan.lines, config)
+        let most = config.limits.fields;
+        if scan.lines > most {
+            return Err(ProtocolError::exceeded(Limit::Fields, most));
+        }
+        head.line = line;
+        let bytes = incoming.bytes.get(..scan.examined).unwrap_or_default();
+        let end = read_fields(head, bytes, start, scan.lines, config)?;
+        incoming.take_into(end, &mut head.headers.raw);
+        if line.parts.form == TargetForm::Absolute {
+            // "When an origin server receives a request with an absolute-form of request-target, the origin server MUST
+            // ignore the received Host header field (if any) and instead use the host information of the request-target"
+            // (RFC 9112 §3.2.2).
+            head.headers.replace_host(line.parts.authority);
+        }
+        Ok(())
     }
 
     /// Whether the request line is here.
@@ -229,7 +242,7 @@ fn judge(line: &[u8], first: usize, second: usize, config: &Config) -> Result<Re
     if name == b"CONNECT" && !config.connect {
         return Err(ProtocolError::ConnectDisabled);
     }
-    let parts = parts(name, target.of(line), start).ok_or(ProtocolError::Target)?;
+    let parts = parts(name, line.get(..second).unwrap_or_default(), start).ok_or(ProtocolError::Target)?;
     Ok(RequestLine { method, target, parts, version })
 }
 
@@ -243,9 +256,10 @@ fn version(bytes: &[u8]) -> Result<Version, ProtocolError> {
     }
 }
 
-/// The form of a target and its parts (RFC 9112 §3.2); `start` is where it lies in the head.
-fn parts(method: &[u8], target: &[u8], start: usize) -> Option<Target> {
-    let end = start.saturating_add(target.len());
+/// The form of a target and its parts (RFC 9112 §3.2): it is the rest of `line` from `start` on.
+fn parts(method: &[u8], line: &[u8], start: usize) -> Option<Target> {
+    let target = line.get(start..)?;
+    let end = line.len();
     // "the authority-form of request-target is only used for CONNECT requests" (RFC 9112 §3.2.3).
     if method == b"CONNECT" {
         return syntax::is_authority_with_port(target).then(|| Target {
@@ -262,8 +276,8 @@ fn parts(method: &[u8], target: &[u8], start: usize) -> Option<Target> {
             ..Target::default()
         }),
         [b'/', ..] => {
-            let (path, query) = path_and_query(target, start)?;
-            Some(Target { form: TargetForm::Origin, path, query, authority: Span::default() })
+            let (path, query, found) = path_and_query(line, start)?;
+            (found == end).then(|| Target { form: TargetForm::Origin, path, query, authority: Span::default() })
         }
         _ => {
             let scheme = [&b"http://"[..], b"https://"]
@@ -271,114 +285,91 @@ fn parts(method: &[u8], target: &[u8], start: usize) -> Option<Target> {
                 .find(|scheme| target.get(..scheme.len()).is_some_and(|found| found.eq_ignore_ascii_case(scheme)))?;
             let rest = target.get(scheme.len()..)?;
             let length = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
-            let (authority, hierarchy) = rest.split_at_checked(length)?;
             // "a recipient SHOULD parse for userinfo and treat its presence as an error" (RFC 9110 §4.2.4): `@` is no part
             // of a host.
-            syntax::is_authority(authority).then_some(())?;
+            syntax::is_authority(rest.get(..length)?).then_some(())?;
             let at = start.saturating_add(scheme.len());
             let path_at = at.saturating_add(length);
-            let (path, query) = path_and_query(hierarchy, path_at)?;
-            Some(Target { form: TargetForm::Absolute, authority: Span::new(at..path_at), path, query })
+            let (path, query, found) = path_and_query(line, path_at)?;
+            let authority = Span::new(at..path_at);
+            (found == end).then_some(Target { form: TargetForm::Absolute, authority, path, query })
         }
     }
 }
 
-/// `absolute-path [ "?" query ]`, and what clients really send besides. No fragment: it is no part of a request target.
-fn path_and_query(bytes: &[u8], start: usize) -> Option<(Span, Span)> {
-    let mark = bytes.iter().position(|&byte| !syntax::is(byte, syntax::PATH));
-    let end = start.saturating_add(bytes.len());
-    match mark {
-        None => Some((Span::new(start..end), Span::default())),
-        Some(mark) => match bytes.get(mark..)? {
-            [b'?', query @ ..] => {
-                let at = start.saturating_add(mark);
-                syntax::all(query, syntax::QUERY).then(|| (Span::new(start..at), Span::new(at.saturating_add(1)..end)))
-            }
-            _ => None,
-        },
-    }
+/// `absolute-path [ "?" query ]`, and what clients really send besides, from `start` on, and where the two end. No fragment:
+/// it is no part of a request target.
+#[inline]
+fn path_and_query(line: &[u8], start: usize) -> Option<(Span, Span, usize)> {
+    let mark = start.wrapping_add(syntax::run(line.get(start..)?, syntax::PATH));
+    let path = Span::new(start..mark);
+    let Some(query) = line.get(mark..)?.strip_prefix(b"?") else { return Some((path, Span::default(), mark)) };
+    let at = mark.wrapping_add(1);
+    let end = at.wrapping_add(syntax::run(query, syntax::QUERY));
+    Some((path, Span::new(at..end), end))
 }
 
 /// The short way: takes a head that is here to its end and has no fault, as nearly all. False for any other, which then
 /// goes the long way: only there it is said what is wrong.
-pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, request: &mut Request) -> bool {
-    let length = incoming.bytes.len().min(config.limits.head_bytes);
-    let line = incoming.bytes.get(..length).and_then(|allowed| whole_line(allowed, config));
-    line.is_some_and(|line| read(request, incoming, line, length, Headers::FEW, config).is_ok())
+pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, head: &mut Head) -> bool {
+    let bytes: &[u8] = &incoming.bytes;
+    let bytes = bytes.get(..config.limits.head_bytes).unwrap_or(bytes);
+    let Some(start) = whole_line(bytes, config, &mut head.line) else { return false };
+    let most_lines = Headers::FEW.min(config.limits.fields);
+    let Ok(end) = read_fields(head, bytes, start, most_lines, config) else { return false };
+    incoming.take_into(end, &mut head.headers.raw);
+    true
 }
 
-/// The request line of such a head, found from both of its ends, and where it ends.
-fn whole_line(allowed: &[u8], config: &Config) -> Option<(RequestLine, usize)> {
-    let line_feed = syntax::find_line_feed(allowed)?;
-    let line = allowed.get(..line_feed)?.strip_suffix(b"\r")?;
-    let first = line.iter().position(|&byte| byte == b' ')?;
-    let second = line.len().checked_sub(b" HTTP/1.1".len())?;
-    let target_bytes = second.checked_sub(first)?.checked_sub(1)?;
-    if first > config.limits.method_bytes
-        || target_bytes > config.limits.target_bytes
-        || line.get(second) != Some(&b' ')
+/// The request line of such a head, and where it ends. Its target is in origin-form.
+fn whole_line(bytes: &[u8], config: &Config, line: &mut RequestLine) -> Option<usize> {
+    let space = syntax::run(bytes, syntax::TOKEN);
+    let start = space.wrapping_add(1);
+    let [b' ', b'/', ..] = bytes.get(space..)? else { return None };
+    let (path, query, end) = path_and_query(bytes, start)?;
+    let version = match bytes.get(end..)?.strip_prefix(b" HTTP/1.")? {
+        [b'1', b'\r', b'\n', ..] => Version::Http11,
+        [b'0', b'\r', b'\n', ..] => Version::Http10,
+        _ => return None,
+    };
+    let (method, target) = (Span::new(0..space), Span::new(start..end));
+    if matches!(method.of(bytes), b"" | b"CONNECT" | b"PRI")
+        || space > config.limits.method_bytes
+        || end.wrapping_sub(start) > config.limits.target_bytes
     {
         return None;
     }
-    Some((judge(line, first, second, config).ok()?, line_feed.checked_add(1)?))
+    let parts = Target { form: TargetForm::Origin, path, query, authority: Span::default() };
+    *line = RequestLine { method, target, parts, version };
+    Some(end.wrapping_add(b" HTTP/1.1\r\n".len()))
 }
 
-/// Judges the fields and takes the head, which is here to its end: `line` is its request line and where that ends,
-/// `length` at least that of the head.
-fn read(
-    request: &mut Request,
-    incoming: &mut Incoming,
-    (line, start): (RequestLine, usize),
-    length: usize,
-    most_lines: usize,
-    config: &Config,
-) -> Result<(), ProtocolError> {
-    request.read(line, |headers| {
-        let bytes = incoming.bytes.get(..length).unwrap_or_default();
-        let (facts, end) = judge_fields(headers, bytes, start, most_lines, line, config)?;
-        incoming.take_into(end, &mut headers.raw);
-        if line.parts.form == TargetForm::Absolute {
-            // "When an origin server receives a request with an absolute-form of request-target, the origin server MUST
-            // ignore the received Host header field (if any) and instead use the host information of the request-target"
-            // (RFC 9112 §3.2.2).
-            headers.replace_host(line.parts.authority);
-        }
-        Ok(facts)
-    })
-}
-
-fn check_lines(lines: usize, config: &Config) -> Result<(), ProtocolError> {
-    let most = config.limits.fields;
-    if lines > most { Err(ProtocolError::exceeded(Limit::Fields, most)) } else { Ok(()) }
-}
-
-/// Judges the fields, and tells what they say and where they end. In this order, which is that of the errors: number of
-/// lines (431), grammar (400), Host, Connection, Content-Length, Transfer-Encoding, both together (400), another coding
-/// (501), body limit (413), Expect (417).
-fn judge_fields(
-    headers: &mut Headers,
+/// Reads and judges the fields, at most `most_lines` of them, which begin at `start`, and tells where they end. In this
+/// order, which is that of the errors: grammar (400), Host, Connection, Content-Length, Transfer-Encoding, both together
+/// (400), another coding (501), body limit (413), Expect (417).
+fn read_fields(
+    head: &mut Head,
     bytes: &[u8],
     start: usize,
     most_lines: usize,
-    line: RequestLine,
     config: &Config,
-) -> Result<(Facts, usize), ProtocolError> {
-    let mut heard = Heard::default();
-    let end = headers.parse(bytes, start, most_lines, |name, value| heard.hear(name, value));
+) -> Result<usize, ProtocolError> {
+    let mut said = Said::default();
+    let end = head.headers.parse(bytes, start, most_lines, |name, value| said.add(name, value));
     let end = end.ok_or(ProtocolError::Field)?;
-    check_lines(headers.len(), config)?;
-    let facts = heard.judge(line.version, config)?;
-    Ok((facts, end))
+    head.facts = said.judge(head.line.version, config)?;
+    Ok(end)
 }
 
-/// The fields that say something to the connection, as they are parsed.
+/// What the fields say to the connection, as they are parsed.
 #[derive(Default)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts of one head, not phases of anything")]
-struct Heard<'a> {
-    host: Lines<'a>,
-    content_length: Lines<'a>,
-    transfer_encoding: Lines<'a>,
-    expect: Lines<'a>,
+struct Said {
+    host: Once<()>,
+    content_length: Once<u64>,
+    transfer_encoding: Once<Coding>,
+    /// Of a 100.
+    expect: Once<()>,
     close: bool,
     keep_alive: bool,
     upgrade: bool,
@@ -389,15 +380,9 @@ struct Heard<'a> {
     takes_trailers: bool,
 }
 
-impl<'a> Heard<'a> {
-    fn hear(&mut self, name: &[u8], value: &'a [u8]) {
+impl Said {
+    fn add(&mut self, name: &[u8], value: &[u8]) {
         // Most names are seen not to be one of these by how long they are.
-        if matches!(name.len(), 2 | 4 | 6 | 7 | 10 | 14 | 17) {
-            self.listen(name, value);
-        }
-    }
-
-    fn listen(&mut self, name: &[u8], value: &'a [u8]) {
         match name.len() {
             2 if syntax::is_name(name, b"te") => {
                 // `t-codings = "trailers" / ( transfer-coding [ weight ] )` (RFC 9110 §10.1.4): the keyword has no
@@ -405,8 +390,12 @@ impl<'a> Heard<'a> {
                 let mut codings = syntax::members_with_parameters(value);
                 self.takes_trailers |= codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
             }
-            4 if syntax::is_name(name, b"host") => self.host.add(value),
-            6 if syntax::is_name(name, b"expect") => self.expect.add(value),
+            4 if syntax::is_name(name, b"host") => {
+                self.host.add((value.is_empty() || syntax::is_authority(value)).then_some(()));
+            }
+            6 if syntax::is_name(name, b"expect") => {
+                self.expect.add(value.eq_ignore_ascii_case(b"100-continue").then_some(()));
+            }
             7 if syntax::is_name(name, b"upgrade") => {
                 self.offers_upgrade |= syntax::members(value).any(request::may_be_switched_to);
             }
@@ -418,8 +407,10 @@ impl<'a> Heard<'a> {
                     self.upgrade |= syntax::is_name(option, b"upgrade");
                 }
             }
-            14 if syntax::is_name(name, b"content-length") => self.content_length.add(value),
-            17 if syntax::is_name(name, b"transfer-encoding") => self.transfer_encoding.add(value),
+            14 if syntax::is_name(name, b"content-length") => self.content_length.add(syntax::decimal(value)),
+            17 if syntax::is_name(name, b"transfer-encoding") => {
+                self.transfer_encoding.add(framing::transfer_coding(value));
+            }
             _ => {}
         }
     }
@@ -428,10 +419,8 @@ impl<'a> Heard<'a> {
         // "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host
         // header field and to any request message that contains more than one Host header field line or a Host header
         // field with an invalid field value" (RFC 9112 §3.2).
-        match self.host.single(ProtocolError::Host)? {
-            Some(host) if host.is_empty() || syntax::is_authority(host) => {}
-            None if version == Version::Http10 => {}
-            Some(_) | None => return Err(ProtocolError::Host),
+        if self.host.or(ProtocolError::Host)?.is_none() && version == Version::Http11 {
+            return Err(ProtocolError::Host);
         }
         if self.odd_option {
             return Err(ProtocolError::Connection);
@@ -442,15 +431,11 @@ impl<'a> Heard<'a> {
         // "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that expectation", and it
         // "MAY omit sending a 100 (Continue) response … if the framing indicates that there is no content" (RFC 9110
         // §10.1.1).
-        let expects_continue = match self.expect.single(ProtocolError::Expectation) {
-            _ if version == Version::Http10 || !has_body => false,
-            Ok(Some(value)) if value.eq_ignore_ascii_case(b"100-continue") => true,
-            Ok(None) => false,
-            Ok(Some(_)) | Err(_) => return Err(ProtocolError::Expectation),
-        };
+        let expects_continue =
+            version == Version::Http11 && has_body && self.expect.or(ProtocolError::Expectation)?.is_some();
         Ok(Facts {
             body,
-            has_length: self.content_length.first.is_some(),
+            has_length: self.content_length != Once::Absent,
             persistent: !self.close && (version == Version::Http11 || self.keep_alive),
             expects_continue,
             takes_trailers: self.takes_trailers,

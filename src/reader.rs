@@ -84,11 +84,11 @@ impl Reader {
         }
         let here = self.incoming.bytes.len();
         let mut request = Request::renewed(self.request.take());
-        let is_whole = head::take_whole(&mut self.incoming, config, &mut request);
+        let is_whole = head::take_whole(&mut self.incoming, config, request.head_mut());
         let length = here.saturating_sub(self.incoming.bytes.len());
         self.count(if is_whole { length } else { here });
         if !is_whole {
-            self.request = request.emptied(KEPT_BYTES);
+            self.request = request.empty(KEPT_BYTES).then_some(request);
             return None;
         }
         let begun = self.begin(&request);
@@ -100,7 +100,7 @@ impl Reader {
     pub(crate) fn request(&mut self, config: &Config) -> Result<Request, ProtocolError> {
         let here = self.incoming.bytes.len();
         let mut request = Request::renewed(self.request.take());
-        self.head.take(&mut self.incoming, config, &mut request)?;
+        self.head.take(&mut self.incoming, config, request.head_mut())?;
         // A whole head is looked at once more, by the parser of its fields.
         self.count(here.saturating_sub(self.incoming.bytes.len()).saturating_mul(2));
         let begun = self.begin(&request);
@@ -132,8 +132,11 @@ impl Reader {
     pub(crate) fn release(&mut self) {
         debug_assert!(self.incoming.bytes.is_empty(), "what comes before a head is taken byte by byte");
         self.incoming.clear();
-        if self.request.as_ref().is_some_and(|request| !request.headers().raw().is_empty()) {
-            self.request = self.request.take().and_then(|request| request.emptied(KEPT_BYTES));
+        if let Some(request) = &mut self.request
+            && !request.headers().raw().is_empty()
+            && !request.empty(KEPT_BYTES)
+        {
+            self.request = None;
         }
         if !self.trailers.is_empty() {
             self.trailers = Headers::default();
@@ -292,6 +295,7 @@ impl Reader {
         self.examined = self.examined.saturating_add(u64::try_from(examined).unwrap_or(u64::MAX));
     }
 
+    #[inline] // mostly there is no content
     fn piece(&mut self, config: &Config) -> Result<Piece, ProtocolError> {
         let (framing, piece) = self.decoder.piece(&self.incoming.bytes, &config.limits)?;
         if framing != 0 {
@@ -302,22 +306,26 @@ impl Reader {
     }
 
     /// Takes the end of the body, with its trailers, if `piece` is that.
+    #[inline] // mostly there are none
     fn end(&mut self, piece: Piece, config: &Config) -> Result<bool, ProtocolError> {
         match piece {
             Piece::Nothing | Piece::Content(_) => return Ok(false),
-            Piece::Trailers { bytes, lines } => {
-                // Mostly there are none, but for the empty line.
-                if lines > 0 {
-                    self.trailers = self.judge_trailers(bytes, lines, config)?;
-                }
-                // Looked through for its end, and by the parser of its fields.
-                self.count(bytes.saturating_mul(2));
-                self.incoming.skip(bytes);
-            }
+            Piece::Trailers { bytes, lines } => self.take_trailers(bytes, lines, config)?,
             Piece::End => {}
         }
         self.ended = true;
         Ok(true)
+    }
+
+    fn take_trailers(&mut self, bytes: usize, lines: usize, config: &Config) -> Result<(), ProtocolError> {
+        // There may be none, but for the empty line.
+        if lines > 0 {
+            self.trailers = self.judge_trailers(bytes, lines, config)?;
+        }
+        // Looked through for its end, and by the parser of its fields.
+        self.count(bytes.saturating_mul(2));
+        self.incoming.skip(bytes);
+        Ok(())
     }
 
     /// The trailers that may be seen. In this order, which is that of the errors: number of lines (431), grammar (400),

@@ -58,10 +58,10 @@ pub enum TargetForm {
 pub struct Request(Arc<Head>);
 
 #[derive(Clone, Default)]
-struct Head {
-    headers: Headers,
-    line: RequestLine,
-    facts: Facts,
+pub(crate) struct Head {
+    pub(crate) headers: Headers,
+    pub(crate) line: RequestLine,
+    pub(crate) facts: Facts,
 }
 
 /// The parts of a request line, as positions in the head.
@@ -109,23 +109,16 @@ impl Request {
         }
     }
 
-    /// Reads the fields into it; nobody else holds it.
-    pub(crate) fn read<E>(
-        &mut self,
-        line: RequestLine,
-        read: impl FnOnce(&mut Headers) -> Result<Facts, E>,
-    ) -> Result<(), E> {
+    /// To read into; nobody else holds it.
+    pub(crate) fn head_mut(&mut self) -> &mut Head {
         debug_assert!(Arc::get_mut(&mut self.0).is_some(), "a head that somebody holds would be copied");
-        let head = Arc::make_mut(&mut self.0);
-        head.line = line;
-        head.facts = read(&mut head.headers)?;
-        Ok(())
+        Arc::make_mut(&mut self.0)
     }
 
-    /// Its memory without its bytes, if nobody else holds it.
-    pub(crate) fn emptied(mut self, most_bytes: usize) -> Option<Self> {
-        Arc::get_mut(&mut self.0)?.headers.empty(most_bytes);
-        Some(self)
+    /// Forgets what it holds, but for a little memory. False if somebody else holds it, too: then nothing is done.
+    pub(crate) fn empty(&mut self, most_bytes: usize) -> bool {
+        let head = Arc::get_mut(&mut self.0);
+        head.map(|head| head.headers.empty(most_bytes)).is_some()
     }
 
     /// The method, as it came: "get" is not "GET" (RFC 9110 §9.1).

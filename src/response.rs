@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::config::MAX_LENGTH;
 use crate::error::Misuse;
-use crate::framing::Lines;
+use crate::framing::Once;
 use crate::headers::{DROPPED_FROM_TRAILERS, REFUSED_IN_TRAILERS};
 use crate::syntax::{self, Digits};
 
@@ -17,7 +17,7 @@ pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
 pub(crate) struct Found<'a> {
     pub(crate) content_length: Option<u64>,
     pub(crate) close: bool,
-    pub(crate) upgrade: Lines<'a>,
+    pub(crate) upgrade: Once<&'a [u8]>,
     /// `connection` names `upgrade`.
     pub(crate) names_upgrade: bool,
     pub(crate) has_date: bool,
@@ -58,7 +58,7 @@ impl<'a> Found<'a> {
             }
             self.has_date = true;
         } else if syntax::is_name(name, b"upgrade") {
-            self.upgrade.add(value);
+            self.upgrade.add(Some(value));
         }
         Ok(true)
     }
@@ -69,9 +69,9 @@ fn says_whether_to_keep(option: &[u8]) -> bool {
 }
 
 /// The one validator of all field lines that an application supplies. It writes them, but for those that the connection
-/// writes itself. Where it refuses one, its caller throws away what was written before it: then nothing has happened.
-pub(crate) fn write_fields<'a>(headers: &[Pair<'a>], into: &mut Vec<u8>) -> Result<Found<'a>, Misuse> {
-    let mut found = Found::default();
+/// writes itself, and adds what they say to `found`. Where it refuses one, its caller throws away what was written before it:
+/// then nothing has happened.
+pub(crate) fn write_fields<'a>(headers: &[Pair<'a>], found: &mut Found<'a>, into: &mut Vec<u8>) -> Result<(), Misuse> {
     for &(name, value) in headers {
         if !syntax::is_token(name) {
             return Err(Misuse::HeaderName);
@@ -83,7 +83,7 @@ pub(crate) fn write_fields<'a>(headers: &[Pair<'a>], into: &mut Vec<u8>) -> Resu
             write_field(name, value, into);
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// What of a response has to be known before its content: who may see it, how long, and where to go instead.
@@ -99,7 +99,7 @@ pub(crate) fn write_trailers(headers: &[Pair<'_>], into: &mut Vec<u8>) -> Result
             return Err(Misuse::TrailerField);
         }
         // Each by itself: a repeated one is none that could not be.
-        write_fields(core::slice::from_ref(header), into)?;
+        write_fields(core::slice::from_ref(header), &mut Found::default(), into)?;
     }
     Ok(())
 }

@@ -66,6 +66,12 @@ pub(crate) fn all(bytes: &[u8], class: u8) -> bool {
     common & class != 0
 }
 
+/// How many bytes at the front are of the class.
+#[inline]
+pub(crate) fn run(bytes: &[u8], class: u8) -> usize {
+    bytes.iter().position(|&byte| !is(byte, class)).unwrap_or(bytes.len())
+}
+
 /// Whether a token is this name in any case; `lower` is of lower-case letters and `-`. Setting the bit that parts the
 /// cases makes no other byte of a token one of these, and takes the whole name at once.
 #[inline]
@@ -163,7 +169,7 @@ impl Digits {
     fn by(mut number: u64, split: impl Fn(u64) -> (u64, u64)) -> Self {
         let mut text = *b"00000000000000000000\r\n";
         let mut start = Self::END;
-        for place in text.iter_mut().take(Self::END).rev() {
+        while let Some(place) = text.get_mut(..start).and_then(<[u8]>::last_mut) {
             let (rest, digit) = split(number);
             *place = b"0123456789abcdef".get(usize::try_from(digit).unwrap_or(0)).copied().unwrap_or(b'0');
             start = start.saturating_sub(1);
@@ -240,11 +246,6 @@ fn line_feeds_in<B>(word: [u8; 8], at: usize, see: &mut impl FnMut(usize) -> Con
         found &= found.wrapping_sub(1);
     }
     ControlFlow::Continue(())
-}
-
-/// Where the first line feed is.
-pub(crate) fn find_line_feed(bytes: &[u8]) -> Option<usize> {
-    line_feeds(bytes, ControlFlow::Break).break_value()
 }
 
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2), the host not empty.

@@ -11,7 +11,7 @@ use crate::chunked;
 use crate::config::Config;
 use crate::date::Date;
 use crate::error::Misuse;
-use crate::framing::{self, ResponseBody, ResponseFraming, Version};
+use crate::framing::{self, Once, ResponseBody, ResponseFraming, Version};
 use crate::outgoing::{Due, Outgoing};
 use crate::request::Request;
 use crate::response::{self, Found, Pair};
@@ -99,7 +99,8 @@ impl Writer {
         if !(200..=599).contains(&status) {
             return Err(Misuse::Status);
         }
-        let found = self.begin_head(status, headers)?;
+        let mut found = Found::default();
+        self.begin_head(status, headers, &mut found)?;
         let framing = framing::response_body(self.asked.version, self.asked.is_head, status, found.content_length);
         self.add_ours(headers, &found, framing, config, date);
         self.encoder = BodyEncoder::new(framing.body);
@@ -109,14 +110,19 @@ impl Writer {
     }
 
     /// Begins the head with the application's part, if that is valid.
-    pub(crate) fn begin_head<'a>(&mut self, status: u16, headers: &[Pair<'a>]) -> Result<Found<'a>, Misuse> {
+    pub(crate) fn begin_head<'a>(
+        &mut self,
+        status: u16,
+        headers: &[Pair<'a>],
+        found: &mut Found<'a>,
+    ) -> Result<(), Misuse> {
         if self.held.capacity() == 0 {
             self.held = self.outgoing.take_spare();
             // Most heads, so that it does not grow line by line.
             self.held.reserve(128);
         }
         response::write_status_line(status, &mut self.held);
-        response::write_fields(headers, &mut self.held).inspect_err(|_| self.held.clear())
+        response::write_fields(headers, found, &mut self.held).inspect_err(|_| self.held.clear())
     }
 
     /// Queues the head of a 101, or of a 2xx to CONNECT, which was begun: nothing of HTTP follows it.
@@ -165,7 +171,7 @@ impl Writer {
         self.line_is_open = response::write_options(headers, found, &mut self.held);
         // "A sender of Upgrade MUST also send an "Upgrade" connection option" (RFC 9110 §7.8): a 101, a 426, or whoever
         // just says what it speaks. The application may have sent it itself.
-        if found.upgrade.first.is_some() && !found.names_upgrade {
+        if found.upgrade != Once::Absent && !found.names_upgrade {
             self.add_option(b"upgrade");
         }
     }
@@ -275,13 +281,13 @@ impl Writer {
     pub(crate) fn write_interim(&mut self, status: u16, headers: &[Pair<'_>], is_due: bool) -> Result<(), Misuse> {
         let (held, held_is_open) = (self.held.len(), self.line_is_open);
         response::write_status_line(status, &mut self.held);
-        let answer = response::write_fields(headers, &mut self.held).map(|found| {
-            if is_due && self.asked.version == Version::Http11 {
-                self.add_options(headers, &found);
-                self.end_head();
-                self.outgoing.put(self.held.get(held..).unwrap_or_default());
-            }
-        });
+        let mut found = Found::default();
+        let answer = response::write_fields(headers, &mut found, &mut self.held);
+        if answer.is_ok() && is_due && self.asked.version == Version::Http11 {
+            self.add_options(headers, &found);
+            self.end_head();
+            self.outgoing.put(self.held.get(held..).unwrap_or_default());
+        }
         self.held.truncate(held);
         self.line_is_open = held_is_open;
         answer
@@ -292,9 +298,10 @@ impl Writer {
     pub(crate) fn write_error(&mut self, status: u16, config: &Config, date: Option<Date>) {
         self.drop_head();
         let framing = ResponseFraming { body: ResponseBody::None, content_length: Some(0) };
-        if let Ok(found) = self.begin_head(status, &[]) {
-            self.add_ours(&[], &found, framing, config, date);
-        }
+        let mut found = Found::default();
+        let begun = self.begin_head(status, &[], &mut found);
+        debug_assert!(begun.is_ok(), "there is nothing to refuse");
+        self.add_ours(&[], &found, framing, config, date);
         self.release_head(true);
     }
 

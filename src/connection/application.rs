@@ -26,11 +26,12 @@ impl Connection {
             return Poll::Ready(ReceiveEvent::Disconnect);
         }
         match self.state.reading {
-            Reading::Body | Reading::Wanted => {}
-            Reading::Idle | Reading::Head | Reading::Draining | Reading::Ended | Reading::Closed => {
-                return Poll::Pending;
-            }
+            Reading::Body | Reading::Wanted => self.receive_body(),
+            Reading::Idle | Reading::Head | Reading::Draining | Reading::Ended | Reading::Closed => Poll::Pending,
         }
+    }
+
+    fn receive_body(&mut self) -> Poll<ReceiveEvent> {
         // The first `receive` sends the 100 Continue that is due, unless the final head is out: an interim response comes
         // "prior to completing the requested action and sending a final response" (RFC 9110 §15.2). A held head waits
         // behind it.
@@ -128,7 +129,8 @@ impl Connection {
     /// A 101, or a 2xx to CONNECT: it completes its exchange at once, and what follows is the next protocol's.
     fn send_switch(&mut self, status: u16, headers: &[Pair<'_>]) -> Result<(), SendError> {
         let after = self.after(Event::Switch)?;
-        let found = self.writer.begin_head(status, headers)?;
+        let mut found = Found::default();
+        self.writer.begin_head(status, headers, &mut found)?;
         self.protocol = self.next_protocol(status, &found).inspect_err(|_| self.writer.drop_head())?;
         self.writer.write_switch(headers, &found, &self.config, self.date);
         self.state = after;
@@ -139,7 +141,7 @@ impl Connection {
     /// What a response switches to, if it may.
     fn next_protocol(&self, status: u16, found: &Found<'_>) -> Result<Bytes, Misuse> {
         if status == 101 {
-            let named = found.upgrade.single(Misuse::UpgradeNotOffered)?.unwrap_or_default();
+            let named = found.upgrade.or(Misuse::UpgradeNotOffered)?.unwrap_or_default();
             let mut offered = self.reader.current().into_iter().flat_map(Request::upgrades);
             let is_offered = offered.any(|protocol| protocol.eq_ignore_ascii_case(named));
             return if is_offered { Ok(Bytes::copy_from_slice(named)) } else { Err(Misuse::UpgradeNotOffered) };

@@ -39,6 +39,7 @@ impl Connection {
 
     /// Interprets what came, as far as somebody asks: a head while no exchange is in flight, a body while a `receive` or the
     /// drain waits for it.
+    #[inline] // most turns have nothing to interpret
     pub(super) fn interpret(&mut self) -> Option<Request> {
         loop {
             let before = self.state.reading;
@@ -66,6 +67,7 @@ impl Connection {
     }
 
     /// The request, if its head is here.
+    #[inline(never)]
     fn interpret_head(&mut self) -> Option<Request> {
         let is_idle = self.state.reading == Reading::Idle;
         if is_idle {
@@ -123,6 +125,7 @@ impl Connection {
         Some(request)
     }
 
+    #[inline(never)]
     fn interpret_body(&mut self) {
         let is_wanted = self.state.reading == Reading::Wanted;
         let found = if is_wanted {
