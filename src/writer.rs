@@ -149,10 +149,11 @@ impl Writer {
     ) {
         let head = &mut self.held;
         if let Some(length) = framing.content_length {
-            response::write_field(b"content-length", Digits::decimal(length).as_bytes(), head);
+            head.extend_from_slice(b"content-length: ");
+            head.extend_from_slice(Digits::decimal(length).with_line_end());
         }
         if framing.body == ResponseBody::Chunked {
-            response::write_field(b"transfer-encoding", b"chunked", head);
+            head.extend_from_slice(b"transfer-encoding: chunked\r\n");
         }
         // A date of the application's stands.
         if let Some(date) = date.filter(|_| !found.has_date) {
