@@ -18,14 +18,18 @@ pub(crate) struct Incoming {
     pub(crate) ended: bool,
     /// A buffer was lent from behind `bytes` and has not come back there: it may be out, or lost.
     is_lent: bool,
+    /// The memory was asked for here, for bytes that are copied. Nobody else waits for it to be free.
+    is_own: bool,
 }
 
 impl Incoming {
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.bytes.capacity() == 0 {
-            // Most heads, so that one that drips does not grow byte by byte.
+            // Most heads, so that one that drips does not grow byte by byte. It is the memory that was here before, if that
+            // is large enough and nobody holds a part of it any more.
             self.bytes.reserve(bytes.len().max(1024));
             self.is_lent = false;
+            self.is_own = true;
         }
         self.bytes.extend_from_slice(bytes);
         self.backing = self.backing.max(self.bytes.capacity());
@@ -36,6 +40,7 @@ impl Incoming {
         let size = buffer.capacity();
         let place = self.bytes.as_ptr().wrapping_add(self.bytes.len());
         self.is_lent &= !self.bytes.is_empty() && buffer.as_ptr() != place;
+        self.is_own &= !self.bytes.is_empty();
         self.bytes.unsplit(buffer);
         self.backing = self.backing.max(size);
     }
@@ -59,6 +64,7 @@ impl Incoming {
     pub(crate) fn clear(&mut self) {
         self.bytes = BytesMut::new();
         self.backing = 0;
+        self.is_own = false;
     }
 
     /// Whether a part of this size is copied: a `Bytes` pins all of the buffer that it is cut from, here more than four
@@ -67,13 +73,15 @@ impl Incoming {
         length < self.backing / 4
     }
 
-    /// The first `length` bytes.
-    pub(crate) fn take(&mut self, length: usize) -> Bytes {
+    /// The first `length` bytes, of which there are `more` to come: then memory of our own stays here, for them.
+    pub(crate) fn take(&mut self, length: usize, more: bool) -> Bytes {
         let length = length.min(self.bytes.len());
         if self.is_small(length) {
             let part = Bytes::copy_from_slice(self.bytes.get(..length).unwrap_or_default());
             self.skip(length);
             part
+        } else if more && self.is_own {
+            self.bytes.split_to(length).freeze()
         } else {
             self.split(length).freeze()
         }
@@ -109,12 +117,13 @@ impl Incoming {
             return self.bytes.split_to(length);
         }
         self.backing = 0;
+        self.is_own = false;
         core::mem::take(&mut self.bytes)
     }
 
     /// Where nothing is left of a buffer, its owner may use it again.
     fn let_go(&mut self) {
-        if self.bytes.capacity() == 0 {
+        if self.bytes.capacity() == 0 && !self.is_own {
             self.clear();
         }
     }

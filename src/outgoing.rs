@@ -218,12 +218,14 @@ impl Outgoing {
         while left > 0
             && let Some(item) = self.queue.front_mut()
         {
-            let size = left.min(item.length());
-            item.advance(size);
-            if item.length() == 0 {
+            let length = item.length();
+            if length > left {
+                item.advance(left);
+                left = 0;
+            } else {
                 self.queue.pop_front();
+                left = left.saturating_sub(length);
             }
-            left = left.saturating_sub(size);
         }
         self.unwritten = self.unwritten.saturating_sub(written.saturating_sub(left));
     }

@@ -191,7 +191,8 @@ impl Reader {
             content = content.saturating_add(more);
         };
         self.incoming.skip(start);
-        let bytes = self.incoming.take(content);
+        let more = matches!(next, Piece::Nothing | Piece::Content(_));
+        let bytes = self.incoming.take(content, more);
         self.incoming.skip(gap);
         self.progressed = true;
         Ok(Part::Content { bytes, last: self.end(next, config).unwrap_or(false) })

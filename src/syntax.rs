@@ -169,16 +169,17 @@ impl Digits {
     fn by(mut number: u64, split: impl Fn(u64) -> (u64, u64)) -> Self {
         let mut text = *b"00000000000000000000\r\n";
         let mut start = Self::END;
-        while let Some(place) = text.get_mut(..start).and_then(<[u8]>::last_mut) {
+        loop {
             let (rest, digit) = split(number);
-            *place = b"0123456789abcdef".get(usize::try_from(digit).unwrap_or(0)).copied().unwrap_or(b'0');
-            start = start.saturating_sub(1);
-            number = rest;
-            if number == 0 {
-                break;
+            start = start.wrapping_sub(1);
+            if let Some(place) = text.get_mut(start) {
+                *place = b"0123456789abcdef".get(usize::try_from(digit & 15).unwrap_or(0)).copied().unwrap_or(b'0');
             }
+            if rest == 0 {
+                return Self { text, start };
+            }
+            number = rest;
         }
-        Self { text, start }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

@@ -26,7 +26,7 @@ const MOST_IN_A_HUNDRED: [Most; 10] = [
     Most { workload: "get-min", read: 0, bytes: 100 },
     Most { workload: "get-browser", read: 0, bytes: 100 },
     Most { workload: "post-1k", read: 0, bytes: 100 },
-    Most { workload: "post-chunked-64k", read: 0, bytes: 1000 },
+    Most { workload: "post-chunked-64k", read: 0, bytes: 300 },
     Most { workload: "pipelined-16", read: 600, bytes: 700 },
     Most { workload: "stream-1m", read: 0, bytes: 100 },
     Most { workload: "drip", read: 4, bytes: 100 },
