@@ -28,6 +28,7 @@ impl Incoming {
             // Most heads, so that one that drips does not grow byte by byte. It is the memory that was here before, if that
             // is large enough and nobody holds a part of it any more.
             self.bytes.reserve(bytes.len().max(1024));
+            self.backing = 0;
             self.is_lent = false;
             self.is_own = true;
         }

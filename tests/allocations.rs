@@ -480,6 +480,32 @@ fn a_quarter_of_a_buffer_is_not_copied() {
     }
 }
 
+/// By `handle_bytes`, too: a part that was let go leaves its memory for the next read, and one that is held is not written
+/// over.
+#[test]
+fn memory_of_a_part_that_was_let_go_serves_the_next() {
+    for (are_held, most) in [(false, 2), (true, 16)] {
+        let mut conn = Connection::new(Config::default());
+        conn.handle_bytes(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 65536\r\n\r\n");
+        let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
+        let mut held = Vec::with_capacity(8);
+        let before = ALLOCATIONS.get();
+        for number in 0..8 {
+            conn.handle_bytes(&[number; 8192]);
+            let Poll::Ready(ReceiveEvent::Request { body, .. }) = conn.exchange(id).receive() else { panic!("a body") };
+            assert_eq!(body, [number; 8192].as_slice());
+            if are_held {
+                held.push(body);
+            }
+        }
+        let allocations = ALLOCATIONS.get() - before;
+        assert!(allocations <= most, "{allocations} allocations, with parts that are held: {are_held}");
+        for (body, number) in held.into_iter().zip(0..) {
+            assert_eq!(body, [number; 8192].as_slice());
+        }
+    }
+}
+
 /// Heads of up to 192 bytes are copied, into memory that serves one after the other.
 #[test]
 fn a_small_head_is_copied() {
