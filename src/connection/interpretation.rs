@@ -67,7 +67,7 @@ impl Connection {
     }
 
     /// The request, if its head is here.
-    #[inline(never)]
+    #[inline(never)] // so that a turn without one costs little
     fn interpret_head(&mut self) -> Option<Request> {
         let is_idle = self.state.reading == Reading::Idle;
         if is_idle {
@@ -125,7 +125,8 @@ impl Connection {
         Some(request)
     }
 
-    #[inline(never)]
+    /// What of the body a `receive` or the drain waits for.
+    #[inline(never)] // so that a turn without one costs little
     fn interpret_body(&mut self) {
         let is_wanted = self.state.reading == Reading::Wanted;
         let found = if is_wanted {
