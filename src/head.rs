@@ -1,4 +1,4 @@
-//! A request's head: from bytes to a [`Request`].
+//! A request's head: from bytes to a [`Head`].
 //!
 //! Strict on purpose: what two parsers could read differently is refused, never repaired. Stricter than the RFCs would
 //! have it: HTTP/1.2 to 1.9 are refused (RFC 9110 §6.2 would have them processed as 1.1); at most one
