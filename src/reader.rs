@@ -77,23 +77,26 @@ impl Reader {
         self.head.is_whole(&mut self.incoming, config)
     }
 
-    /// The next request, if its head came at once and is right.
+    /// The next request, if its head came at once and is right. Where it is not, [`Self::looked_in_vain`] counts the look.
     pub(crate) fn whole_request(&mut self, config: &Config) -> Option<Request> {
         if self.head.has_skipped() {
             return None;
         }
         let here = self.incoming.bytes.len();
         let mut request = Request::renewed(self.request.take());
-        let is_whole = head::take_whole(&mut self.incoming, config, request.head_mut());
-        let length = here.saturating_sub(self.incoming.bytes.len());
-        self.count(if is_whole { length } else { here });
-        if !is_whole {
+        if !head::take_whole(&mut self.incoming, config, request.head_mut()) {
             self.request = request.try_empty(KEPT_BYTES).then_some(request);
             return None;
         }
+        self.count(here.saturating_sub(self.incoming.bytes.len()));
         let begun = self.begin(&request);
         self.request = Some(request);
         Some(begun)
+    }
+
+    /// A head was looked at by the short way before it was by the long one: no further than it reaches.
+    pub(crate) fn looked_in_vain(&mut self) {
+        self.count(self.head.examined());
     }
 
     /// The next request, whose head is here.
