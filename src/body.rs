@@ -2,8 +2,7 @@
 
 use crate::chunked::{ChunkedDecoder, Front};
 use crate::config::Limits;
-use crate::error::Limit;
-use crate::error::{Misuse, ProtocolError};
+use crate::error::{Limit, Misuse, ProtocolError};
 use crate::framing::{RequestBody, ResponseBody};
 use crate::headers::{LineScan, ScanFault};
 
@@ -110,6 +109,7 @@ impl BodyDecoder {
     }
 }
 
+/// [`BodyDecoder::piece`] of a chunked body. Apart from it, as most requests have none.
 fn chunked_piece(
     decoder: &mut ChunkedDecoder,
     scan: &mut LineScan,

@@ -105,7 +105,8 @@ impl Connection {
         }
     }
 
-    /// These bytes came. They are copied and never refused; what comes unasked is held on top of
+    /// These bytes came. They are copied and never refused; what comes unasked, or more than
+    /// [`Limits::read_buffer_bytes`](crate::Limits::read_buffer_bytes) at a time, is held on top of
     /// [`Config::memory_bound`].
     ///
     /// # Examples

@@ -112,7 +112,7 @@ pub enum SendEvent<'a> {
     ResponseStart {
         /// 200..=599; or 101 with an `upgrade` that names one protocol which the request offered
         /// ([`Request::upgrades`](crate::Request::upgrades)). A 101, and a 2xx to CONNECT, complete the response: no body
-        /// follows, and the connection adds `connection: upgrade`.
+        /// follows. To a 101, as to any response with an `upgrade`, the connection adds `connection: upgrade`.
         status: u16,
         /// Names in any case, values without white space at their ends. Byte string literals may stand here as they
         /// are; in a variable or a `Vec` they need the type, or the compiler finds arrays of different lengths (E0308):

@@ -69,8 +69,8 @@ impl<T: Copy> Once<T> {
         };
     }
 
-    /// What it says, if there is any.
-    pub(crate) fn or<E>(self, error: E) -> Result<Option<T>, E> {
+    /// What it says, if there is one; `error` if it is wrong.
+    pub(crate) fn valid_or<E>(self, error: E) -> Result<Option<T>, E> {
         match self {
             Self::Absent => Ok(None),
             Self::Is(value) => Ok(Some(value)),
@@ -87,8 +87,8 @@ pub(crate) fn request_body(
     max_body_bytes: u64,
 ) -> Result<RequestBody, ProtocolError> {
     // RFC 9112 §6.3 lets us accept a list of equal numbers; we do not, since others take the first or the last.
-    let length = content_length.or(ProtocolError::ContentLength)?;
-    let coding = match transfer_encoding.or(ProtocolError::TransferEncoding)? {
+    let length = content_length.valid_or(ProtocolError::ContentLength)?;
+    let coding = match transfer_encoding.valid_or(ProtocolError::TransferEncoding)? {
         // "A server or client that receives an HTTP/1.0 message containing a Transfer-Encoding header field MUST treat
         // the message as if the framing is faulty" (RFC 9112 §6.1).
         Some(_) if version == Version::Http10 => return Err(ProtocolError::TransferEncoding),

@@ -1,4 +1,4 @@
-//! A request's head: from bytes to a [`Request`].
+//! A request's head: from bytes to a [`Head`].
 //!
 //! Strict on purpose: what two parsers could read differently is refused, never repaired. Stricter than the RFCs would
 //! have it: HTTP/1.2 to 1.9 are refused (RFC 9110 §6.2 would have them processed as 1.1); at most one
@@ -66,7 +66,7 @@ impl HeadParser {
         })
     }
 
-    /// Takes the head, which is here.
+    /// Takes the head, which is here, into `head`.
     pub(crate) fn take(
         &mut self,
         incoming: &mut Incoming,
@@ -297,8 +297,8 @@ fn parts(method: &[u8], line: &[u8], start: usize) -> Option<Target> {
     }
 }
 
-/// `absolute-path [ "?" query ]`, and what clients really send besides, from `start` on, and where the two end. No fragment:
-/// it is no part of a request target.
+/// The path and the query that begin at `start`, and where the last of them ends: `absolute-path [ "?" query ]`, and what
+/// clients really send besides. No fragment: it is no part of a request target. (No sum wraps: each is a place in `line`.)
 #[inline]
 fn path_and_query(line: &[u8], start: usize) -> Option<(Span, Span, usize)> {
     let mark = start.wrapping_add(syntax::run(line.get(start..)?, syntax::PATH));
@@ -309,8 +309,8 @@ fn path_and_query(line: &[u8], start: usize) -> Option<(Span, Span, usize)> {
     Some((path, Span::new(at..end), end))
 }
 
-/// The short way: takes a head that is here to its end and has no fault, as nearly all. False for any other, which then
-/// goes the long way: only there it is said what is wrong.
+/// The short way: takes a head as nearly all are, here to its end, without a fault, with a target in origin-form and few
+/// fields. False for any other, which then goes the long way: only there it is said what is wrong.
 pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, head: &mut Head) -> bool {
     let bytes: &[u8] = &incoming.bytes;
     let bytes = bytes.get(..config.limits.head_bytes).unwrap_or(bytes);
@@ -321,7 +321,8 @@ pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, head: &mut He
     true
 }
 
-/// The request line of such a head, and where it ends. Its target is in origin-form.
+/// Reads the request line of such a head into `line`, where it stays, and tells where it ends. What it takes, [`judge`]
+/// would take as the same. (No sum wraps: each is a place in `bytes`, or just behind it.)
 fn whole_line(bytes: &[u8], config: &Config, line: &mut RequestLine) -> Option<usize> {
     let space = syntax::run(bytes, syntax::TOKEN);
     let start = space.wrapping_add(1);
@@ -365,11 +366,13 @@ fn read_fields(
 #[derive(Default)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts of one head, not phases of anything")]
 struct Said {
+    /// Only whether it is right: its value is among the fields.
     host: Once<()>,
     content_length: Once<u64>,
     transfer_encoding: Once<Coding>,
-    /// Of a 100.
+    /// `100-continue`: any other is wrong.
     expect: Once<()>,
+    /// An option of `connection`, as the next two are.
     close: bool,
     keep_alive: bool,
     upgrade: bool,
@@ -419,7 +422,7 @@ impl Said {
         // "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host
         // header field and to any request message that contains more than one Host header field line or a Host header
         // field with an invalid field value" (RFC 9112 §3.2).
-        if self.host.or(ProtocolError::Host)?.is_none() && version == Version::Http11 {
+        if self.host.valid_or(ProtocolError::Host)?.is_none() && version == Version::Http11 {
             return Err(ProtocolError::Host);
         }
         if self.odd_option {
@@ -432,7 +435,7 @@ impl Said {
         // "MAY omit sending a 100 (Continue) response … if the framing indicates that there is no content" (RFC 9110
         // §10.1.1).
         let expects_continue =
-            version == Version::Http11 && has_body && self.expect.or(ProtocolError::Expectation)?.is_some();
+            version == Version::Http11 && has_body && self.expect.valid_or(ProtocolError::Expectation)?.is_some();
         Ok(Facts {
             body,
             has_length: self.content_length != Once::Absent,

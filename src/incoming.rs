@@ -18,15 +18,15 @@ pub(crate) struct Incoming {
     pub(crate) ended: bool,
     /// A buffer was lent from behind `bytes` and has not come back there: it may be out, or lost.
     is_lent: bool,
-    /// The memory was asked for here, for bytes that are copied. Nobody else waits for it to be free.
+    /// The memory was asked for here, for bytes that are copied: no driver waits to have it back, so it may stay.
     is_own: bool,
 }
 
 impl Incoming {
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.bytes.capacity() == 0 {
-            // Most heads, so that one that drips does not grow byte by byte. It is the memory that was here before, if that
-            // is large enough and nobody holds a part of it any more.
+            // Most heads, so that one that drips does not grow byte by byte. `reserve` takes the memory that was here
+            // before, if that is large enough and nobody holds a part of it any more.
             self.bytes.reserve(bytes.len().max(1024));
             self.backing = 0;
             self.is_lent = false;
@@ -74,7 +74,7 @@ impl Incoming {
         length < self.backing / 4
     }
 
-    /// The first `length` bytes, of which there are `more` to come: then memory of our own stays here, for them.
+    /// The first `length` bytes of content. If `more` of it is to come, memory of our own stays here, to serve again.
     pub(crate) fn take(&mut self, length: usize, more: bool) -> Bytes {
         let length = length.min(self.bytes.len());
         if self.is_small(length) {
@@ -122,7 +122,7 @@ impl Incoming {
         core::mem::take(&mut self.bytes)
     }
 
-    /// Where nothing is left of a buffer, its owner may use it again.
+    /// Where nothing is left of a driver's buffer, the driver may use it again.
     fn let_go(&mut self) {
         if self.bytes.capacity() == 0 && !self.is_own {
             self.clear();

@@ -77,23 +77,26 @@ impl Reader {
         self.head.is_whole(&mut self.incoming, config)
     }
 
-    /// The next request, if its head came at once and is right.
+    /// The next request, if its head came at once and is right. Where it is not, [`Self::looked_in_vain`] counts the look.
     pub(crate) fn whole_request(&mut self, config: &Config) -> Option<Request> {
         if self.head.has_skipped() {
             return None;
         }
         let here = self.incoming.bytes.len();
         let mut request = Request::renewed(self.request.take());
-        let is_whole = head::take_whole(&mut self.incoming, config, request.head_mut());
-        let length = here.saturating_sub(self.incoming.bytes.len());
-        self.count(if is_whole { length } else { here });
-        if !is_whole {
-            self.request = request.empty(KEPT_BYTES).then_some(request);
+        if !head::take_whole(&mut self.incoming, config, request.head_mut()) {
+            self.request = request.try_empty(KEPT_BYTES).then_some(request);
             return None;
         }
+        self.count(here.saturating_sub(self.incoming.bytes.len()));
         let begun = self.begin(&request);
         self.request = Some(request);
         Some(begun)
+    }
+
+    /// A head was looked at by the short way before it was by the long one: no further than it reaches.
+    pub(crate) fn looked_in_vain(&mut self) {
+        self.count(self.head.examined());
     }
 
     /// The next request, whose head is here.
@@ -134,7 +137,7 @@ impl Reader {
         self.incoming.clear();
         if let Some(request) = &mut self.request
             && !request.headers().raw().is_empty()
-            && !request.empty(KEPT_BYTES)
+            && !request.try_empty(KEPT_BYTES)
         {
             self.request = None;
         }
@@ -191,8 +194,8 @@ impl Reader {
             content = content.saturating_add(more);
         };
         self.incoming.skip(start);
-        let more = matches!(next, Piece::Nothing | Piece::Content(_));
-        let bytes = self.incoming.take(content, more);
+        let is_more_to_come = matches!(next, Piece::Nothing | Piece::Content(_));
+        let bytes = self.incoming.take(content, is_more_to_come);
         self.incoming.skip(gap);
         self.progressed = true;
         Ok(Part::Content { bytes, last: self.end(next, config).unwrap_or(false) })
@@ -307,7 +310,7 @@ impl Reader {
     }
 
     /// Takes the end of the body, with its trailers, if `piece` is that.
-    #[inline] // mostly there are none
+    #[inline] // mostly there are no trailers
     fn end(&mut self, piece: Piece, config: &Config) -> Result<bool, ProtocolError> {
         match piece {
             Piece::Nothing | Piece::Content(_) => return Ok(false),
@@ -319,7 +322,7 @@ impl Reader {
     }
 
     fn take_trailers(&mut self, bytes: usize, lines: usize, config: &Config) -> Result<(), ProtocolError> {
-        // There may be none, but for the empty line.
+        // There may be none: the empty line alone.
         if lines > 0 {
             self.trailers = self.judge_trailers(bytes, lines, config)?;
         }

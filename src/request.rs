@@ -115,8 +115,9 @@ impl Request {
         Arc::make_mut(&mut self.0)
     }
 
-    /// Forgets what it holds, but for a little memory. False if somebody else holds it, too: then nothing is done.
-    pub(crate) fn empty(&mut self, most_bytes: usize) -> bool {
+    /// Forgets its fields, and keeps at most `most_bytes` of their memory. False if somebody else holds it, too: then
+    /// nothing is done.
+    pub(crate) fn try_empty(&mut self, most_bytes: usize) -> bool {
         let head = Arc::get_mut(&mut self.0);
         head.map(|head| head.headers.empty(most_bytes)).is_some()
     }

@@ -69,8 +69,8 @@ fn says_whether_to_keep(option: &[u8]) -> bool {
 }
 
 /// The one validator of all field lines that an application supplies. It writes them, but for those that the connection
-/// writes itself, and adds what they say to `found`. Where it refuses one, its caller throws away what was written before it:
-/// then nothing has happened.
+/// writes itself, and adds what they say to `found`, which is the caller's, so that it need not be moved. Where it refuses
+/// one, its caller throws away what was written before it: then nothing has happened.
 pub(crate) fn write_fields<'a>(headers: &[Pair<'a>], found: &mut Found<'a>, into: &mut Vec<u8>) -> Result<(), Misuse> {
     for &(name, value) in headers {
         if !syntax::is_token(name) {

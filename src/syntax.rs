@@ -148,7 +148,7 @@ pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
 
 /// A number as text, without a `fmt::Formatter`: it is written for every response and every chunk.
 pub(crate) struct Digits {
-    /// The digits, at its end, but for a line end.
+    /// The digits, at most 20, at its end, but for a line end.
     text: [u8; 22],
     start: usize,
 }
@@ -173,7 +173,7 @@ impl Digits {
             let (rest, digit) = split(number);
             start = start.wrapping_sub(1);
             if let Some(place) = text.get_mut(start) {
-                *place = b"0123456789abcdef".get(usize::try_from(digit & 15).unwrap_or(0)).copied().unwrap_or(b'0');
+                *place = b"0123456789abcdef".get(usize::try_from(digit).unwrap_or(0)).copied().unwrap_or(b'0');
             }
             if rest == 0 {
                 return Self { text, start };

@@ -109,7 +109,7 @@ impl Writer {
         Ok(found.close || framing.body == ResponseBody::UntilClose)
     }
 
-    /// Begins the head with the application's part, if that is valid.
+    /// Begins the head with the application's part, if that is valid, and adds to `found` what it says.
     pub(crate) fn begin_head<'a>(
         &mut self,
         status: u16,

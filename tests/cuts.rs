@@ -323,6 +323,7 @@ fn long_inputs() -> Vec<(&'static str, Vec<u8>)> {
     let head = [b"GET / HTTP/1.1\r\nhost: a\r\n", fields.as_bytes(), b"\r\n"].concat();
     let line = [&b"GET / HTTP/1.1\r\nhost: a\r\nx: "[..], &b"v".repeat(32_000), b"\r\n\r\n"].concat();
     let target = [b"GET /", &[b'a'; 8_000][..], b" HTTP/1.1\r\nhost: a\r\n\r\n"].concat();
+    let many_fields = format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x:\r\n".repeat(20));
     let length = [post!("content-length: 30000\r\n").as_bytes(), &b"x".repeat(30_000)].concat();
     let small_chunks = [chunked, &b"1\r\nx\r\n".repeat(5_000), b"0\r\n\r\n"].concat();
     let extension = format!("1;a=\"{}\"\r\nx\r\n", "b".repeat(240)).repeat(60);
@@ -338,6 +339,8 @@ fn long_inputs() -> Vec<(&'static str, Vec<u8>)> {
         ("long extensions", extensions),
         ("trailers", trailers),
         ("pipelined requests", get!().repeat(1_000).into_bytes()),
+        ("pipelined requests in absolute-form", "GET http://a/ HTTP/1.1\r\nhost: a\r\n\r\n".repeat(1_000).into_bytes()),
+        ("pipelined requests of many fields", many_fields.repeat(200).into_bytes()),
         ("a torn head", [&b"GET / HTTP/1.1\r\nhost: a\r\nx: "[..], &b"v".repeat(30_000)].concat()),
     ]
 }

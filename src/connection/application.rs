@@ -141,7 +141,7 @@ impl Connection {
     /// What a response switches to, if it may.
     fn next_protocol(&self, status: u16, found: &Found<'_>) -> Result<Bytes, Misuse> {
         if status == 101 {
-            let named = found.upgrade.or(Misuse::UpgradeNotOffered)?.unwrap_or_default();
+            let named = found.upgrade.valid_or(Misuse::UpgradeNotOffered)?.unwrap_or_default();
             let mut offered = self.reader.current().into_iter().flat_map(Request::upgrades);
             let is_offered = offered.any(|protocol| protocol.eq_ignore_ascii_case(named));
             return if is_offered { Ok(Bytes::copy_from_slice(named)) } else { Err(Misuse::UpgradeNotOffered) };

@@ -67,20 +67,26 @@ impl Connection {
     }
 
     /// The request, if its head is here.
-    #[inline(never)]
+    #[inline(never)] // so that a turn without one costs little
     fn interpret_head(&mut self) -> Option<Request> {
         let is_idle = self.state.reading == Reading::Idle;
+        let mut is_second_look = false;
         if is_idle {
             if self.is_above_high_water() {
                 return None;
             }
-            if !self.reader.incoming.bytes.is_empty()
-                && let Some(request) = self.reader.whole_request(&self.config)
-            {
-                return self.unless_torn(request);
+            if !self.reader.incoming.bytes.is_empty() {
+                if let Some(request) = self.reader.whole_request(&self.config) {
+                    return self.unless_torn(request);
+                }
+                is_second_look = true;
             }
         }
-        match self.reader.has_head(&self.config) {
+        let has_head = self.reader.has_head(&self.config);
+        if is_second_look {
+            self.reader.looked_in_vain();
+        }
+        match has_head {
             Ok(true) => return self.take_request(),
             Ok(false) => {
                 if is_idle {
@@ -125,7 +131,8 @@ impl Connection {
         Some(request)
     }
 
-    #[inline(never)]
+    /// What of the body a `receive` or the drain waits for.
+    #[inline(never)] // so that a turn without one costs little
     fn interpret_body(&mut self) {
         let is_wanted = self.state.reading == Reading::Wanted;
         let found = if is_wanted {
