@@ -510,6 +510,48 @@ fn trailers_that_connection_names() {
     }
 }
 
+/// Where heads, trailers and reads may be equally long, most is held at once: a head in a buffer that it pins, and what is
+/// behind it in one that grows.
+#[test]
+fn sections_as_long_as_the_read_buffer() {
+    const SIZE: usize = 8 * 1024;
+    let limits = Limits::default().max_head_bytes(SIZE).max_trailer_bytes(SIZE).read_buffer_bytes(SIZE);
+    let config = Arc::new(Config::builder().limits(limits.high_water_bytes(1)).build().unwrap());
+    let mut read_buffer = [0; SIZE];
+    let chunked = head("POST", SIZE, 98, "transfer-encoding: chunked\r\n");
+    let mut trailers = b"0\r\n".to_vec();
+    for _ in 0..99 {
+        trailers.extend_from_slice(&[b'x'; 78]);
+        trailers.extend_from_slice(b":v\r\n");
+    }
+    trailers.extend_from_slice(b"\r\n");
+    let mut most = 0;
+    for content in (0..5).map(|quarter| quarter * SIZE / 4 + 1) {
+        let chunk = [format!("{content:x}\r\n").as_bytes(), &vec![b'x'; content], b"\r\n"].concat();
+        let request = [&chunked[..], &chunk, &trailers].concat();
+        for read in [SIZE, SIZE - 1, SIZE - 1000, SIZE / 2 + 1] {
+            for way in WAYS {
+                for application in APPLICATIONS {
+                    let before = live();
+                    take_peak(before);
+                    let input = Input::new(b"", &request, 3).in_reads_of(read);
+                    let mut driver = Driver::new(&config, input, way, Peer::Reads, application);
+                    driver.run(&mut read_buffer, || {
+                        let (held, bound) = (take_peak(before), config.memory_bound());
+                        most = most.max(held * 100 / bound);
+                        assert!(
+                            held <= bound,
+                            "{content}, {read}, {way:?}, {application:?}: {held} bytes, not {bound}"
+                        );
+                    });
+                    assert_eq!(driver.conn.fault(), None);
+                }
+            }
+        }
+    }
+    println!("sections as long as the read buffer: at most {most} % of the bound");
+}
+
 /// A client that reads slowly: there is always something unwritten, and what is written is let go all the same.
 #[test]
 fn a_response_that_is_never_all_written() {
