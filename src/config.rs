@@ -414,8 +414,9 @@ impl Config {
     /// waits for [`Exchange::ready`](crate::Exchange::ready). An idle connection holds less than 1 KiB.
     ///
     /// Not counted is what the application keeps of the parts that it has received, and what is its own doing: its headers,
-    /// what its last event has beyond the high-water mark, and some 40 bytes for each
-    /// [`SendEvent::ResponsePart`](crate::SendEvent::ResponsePart), of which there may be many if they are of few bytes.
+    /// what its last event has beyond the high-water mark, and up to 250 bytes for each
+    /// [`SendEvent::ResponsePart`](crate::SendEvent::ResponsePart) (its place and that of its chunk's line, in a queue that
+    /// grows), of which there may be many if they are of few bytes.
     ///
     /// # Examples
     /// ```

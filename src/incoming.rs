@@ -2,11 +2,11 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-/// Heads of up to this size are copied, into memory that an idle connection keeps.
-const COPIED_UP_TO: usize = 192;
-
-/// Memory that an idle connection keeps for the fields of its next request.
+/// Memory that an idle connection keeps for the fields of its next request. Heads of up to this size are copied into it.
 pub(crate) const KEPT_BYTES: usize = 400;
+
+/// Most heads are no longer than this.
+const USUAL_HEAD: usize = 192;
 
 /// The read buffer: one piece of memory, given away whole or in parts, without copying what is large.
 #[derive(Clone, Debug, Default)]
@@ -18,32 +18,45 @@ pub(crate) struct Incoming {
     pub(crate) ended: bool,
     /// A buffer was lent from behind `bytes` and has not come back there: it may be out, or lost.
     is_lent: bool,
+    /// Size of the memory that a lent buffer pins, which is more than it shows; at most what there is a count for.
+    lent_from: u32,
     /// The memory was asked for here, for bytes that are copied: no driver waits to have it back, so it may stay.
     is_own: bool,
 }
 
 impl Incoming {
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        if self.bytes.capacity() == 0 {
-            // Most heads, so that one that drips does not grow byte by byte. `reserve` takes the memory that was here
-            // before, if that is large enough and nobody holds a part of it any more.
-            self.bytes.reserve(bytes.len().max(1024));
-            self.backing = 0;
-            self.is_lent = false;
-            self.is_own = true;
+        if self.room() < bytes.len() {
+            if self.bytes.is_empty() {
+                if !self.is_own {
+                    self.bytes = BytesMut::new();
+                }
+                self.is_lent = false;
+                self.is_own = true;
+            }
+            // Most heads, so that one that drips does not grow byte by byte. It is the memory that was here before, if that
+            // is large enough and nobody holds a part of it any more.
+            self.make_room(bytes.len().max(1024));
         }
         self.bytes.extend_from_slice(bytes);
-        self.backing = self.backing.max(self.bytes.capacity());
     }
 
     /// Takes a buffer that was read into: without a copy if nothing else is here, or if it is the one that was lent.
     pub(crate) fn push_buffer(&mut self, buffer: BytesMut) {
-        let size = buffer.capacity();
-        let place = self.bytes.as_ptr().wrapping_add(self.bytes.len());
-        self.is_lent &= !self.bytes.is_empty() && buffer.as_ptr() != place;
-        self.is_own &= !self.bytes.is_empty();
-        self.bytes.unsplit(buffer);
-        self.backing = self.backing.max(size);
+        if self.bytes.is_empty() {
+            // One that was lent may come from behind bytes that are gone: then there is more of its memory than it shows.
+            self.backing = buffer.capacity().max(usize::try_from(self.lent_from).unwrap_or(usize::MAX));
+            self.is_lent = false;
+            self.lent_from = 0;
+            self.is_own = false;
+            self.bytes = buffer;
+        } else if self.bytes.as_ptr().wrapping_add(self.bytes.len()) == buffer.as_ptr() {
+            self.is_lent = false;
+            self.bytes.unsplit(buffer);
+            self.backing = self.backing.max(self.bytes.capacity());
+        } else {
+            self.push(&buffer);
+        }
     }
 
     /// Room for `size` bytes behind what is here.
@@ -53,12 +66,32 @@ impl Incoming {
             return BytesMut::with_capacity(size);
         }
         self.is_lent = true;
-        if self.bytes.capacity().saturating_sub(self.bytes.len()) < size {
-            self.bytes.reserve(size);
-            self.backing = self.bytes.capacity();
+        if self.room() < size {
+            self.make_room(size);
         }
+        self.lent_from = self.lent_from.max(u32::try_from(self.backing).unwrap_or(u32::MAX));
         let end = self.bytes.len();
         self.bytes.split_off(end)
+    }
+
+    /// Bytes for which there is room behind what is here.
+    fn room(&self) -> usize {
+        self.bytes.capacity().saturating_sub(self.bytes.len())
+    }
+
+    /// Makes it `size` bytes or more. Not by `reserve`: that may keep what was taken off the front in larger memory, and does
+    /// not tell how large.
+    fn make_room(&mut self, size: usize) {
+        if self.bytes.try_reclaim(size) {
+            return;
+        }
+        let here = self.bytes.len();
+        // What drips is seldom moved.
+        let spare = if here == 0 { 0 } else { here.max(size / 4) };
+        let mut memory = BytesMut::with_capacity(here.saturating_add(size).saturating_add(spare));
+        memory.extend_from_slice(&self.bytes);
+        self.backing = memory.capacity();
+        self.bytes = memory;
     }
 
     /// Gives the memory back; what is read next gets its own.
@@ -89,16 +122,15 @@ impl Incoming {
     }
 
     /// The first `length` bytes, in place of what `place` held. Few of them are copied, so that its memory serves one
-    /// head after the other; and as that is kept by its size, so are those that would keep a larger buffer with them.
+    /// head after the other. That is kept by its size, so it is never part of a buffer, which may be larger than it shows.
     pub(crate) fn take_into(&mut self, length: usize, place: &mut BytesMut) {
-        let is_kept = length <= COPIED_UP_TO || length <= KEPT_BYTES && length < self.backing;
-        if !is_kept && !self.is_small(length) {
+        if length > KEPT_BYTES && !self.is_small(length) {
             *place = self.split(length.min(self.bytes.len()));
             return;
         }
         place.clear();
         if place.capacity() < length {
-            *place = BytesMut::with_capacity(length.max(COPIED_UP_TO));
+            *place = BytesMut::with_capacity(length.max(USUAL_HEAD));
         }
         place.extend_from_slice(self.bytes.get(..length).unwrap_or_default());
         self.skip(length);
@@ -120,6 +152,14 @@ impl Incoming {
         self.backing = 0;
         self.is_own = false;
         core::mem::take(&mut self.bytes)
+    }
+
+    /// No content is to come: where nothing is left, memory of our own is given back, and not held for as long as the
+    /// response takes.
+    pub(crate) fn content_ended(&mut self) {
+        if self.is_own && self.bytes.is_empty() {
+            self.clear();
+        }
     }
 
     /// Where nothing is left of a driver's buffer, the driver may use it again.

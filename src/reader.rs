@@ -198,7 +198,11 @@ impl Reader {
         let bytes = self.incoming.take(content, is_more_to_come);
         self.incoming.skip(gap);
         self.progressed = true;
-        Ok(Part::Content { bytes, last: self.end(next, config).unwrap_or(false) })
+        let last = self.end(next, config).unwrap_or(false);
+        if last {
+            self.incoming.content_ended();
+        }
+        Ok(Part::Content { bytes, last })
     }
 
     /// Whether a part, or the end, is here for a `receive` that waits.
@@ -329,6 +333,7 @@ impl Reader {
         // Looked through for its end, and by the parser of its fields.
         self.count(bytes.saturating_mul(2));
         self.incoming.skip(bytes);
+        self.incoming.content_ended();
         Ok(())
     }
 

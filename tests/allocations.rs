@@ -506,10 +506,10 @@ fn memory_of_a_part_that_was_let_go_serves_the_next() {
     }
 }
 
-/// Heads of up to 192 bytes are copied, into memory that serves one after the other.
+/// Heads of up to 400 bytes are copied, into memory that serves one after the other.
 #[test]
 fn a_small_head_is_copied() {
-    for (length, is_copied) in [(192, true), (193, false)] {
+    for (length, is_copied) in [(400, true), (401, false)] {
         let mut conn = Connection::new(Config::default());
         let buffer = BytesMut::from(&head_of(length)[..]);
         let place = buffer.as_ptr();

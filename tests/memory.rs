@@ -17,7 +17,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use sansgi::{Action, Config, Connection, ExchangeId, Instant, Limits, ReceiveEvent, SendEvent, Wait};
 
 struct Counting;
@@ -510,6 +510,48 @@ fn trailers_that_connection_names() {
     }
 }
 
+/// Where heads, trailers and reads may be equally long, most is held at once: a head in a buffer that it pins, and what is
+/// behind it in one that grows.
+#[test]
+fn sections_as_long_as_the_read_buffer() {
+    const SIZE: usize = 8 * 1024;
+    let limits = Limits::default().max_head_bytes(SIZE).max_trailer_bytes(SIZE).read_buffer_bytes(SIZE);
+    let config = Arc::new(Config::builder().limits(limits.high_water_bytes(1)).build().unwrap());
+    let mut read_buffer = [0; SIZE];
+    let chunked = head("POST", SIZE, 98, "transfer-encoding: chunked\r\n");
+    let mut trailers = b"0\r\n".to_vec();
+    for _ in 0..99 {
+        trailers.extend_from_slice(&[b'x'; 78]);
+        trailers.extend_from_slice(b":v\r\n");
+    }
+    trailers.extend_from_slice(b"\r\n");
+    let mut most = 0;
+    for content in (0..5).map(|quarter| quarter * SIZE / 4 + 1) {
+        let chunk = [format!("{content:x}\r\n").as_bytes(), &vec![b'x'; content], b"\r\n"].concat();
+        let request = [&chunked[..], &chunk, &trailers].concat();
+        for read in [SIZE, SIZE - 1, SIZE - 1000, SIZE / 2 + 1] {
+            for way in WAYS {
+                for application in APPLICATIONS {
+                    let before = live();
+                    take_peak(before);
+                    let input = Input::new(b"", &request, 3).in_reads_of(read);
+                    let mut driver = Driver::new(&config, input, way, Peer::Reads, application);
+                    driver.run(&mut read_buffer, || {
+                        let (held, bound) = (take_peak(before), config.memory_bound());
+                        most = most.max(held * 100 / bound);
+                        assert!(
+                            held <= bound,
+                            "{content}, {read}, {way:?}, {application:?}: {held} bytes, not {bound}"
+                        );
+                    });
+                    assert_eq!(driver.conn.fault(), None);
+                }
+            }
+        }
+    }
+    println!("sections as long as the read buffer: at most {most} % of the bound");
+}
+
 /// A client that reads slowly: there is always something unwritten, and what is written is let go all the same.
 #[test]
 fn a_response_that_is_never_all_written() {
@@ -648,6 +690,159 @@ fn pins_little(what: &str, config: &Arc<Config>, read_buffer_bytes: usize, input
         if !moved {
             break;
         }
+    }
+}
+
+/// A buffer that was lent and got lost is no memory for what comes next; what is cut from it would pin all of it.
+#[test]
+fn a_lost_buffer_is_pinned_by_nothing() {
+    let mut conn = Connection::new(Config::default());
+    conn.handle_bytes(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9999999999999\r\n\r\n");
+    let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
+    let (mut parts, mut delivered) = (Vec::with_capacity(100), 0);
+    let before = live();
+    for _ in 0..100 {
+        drop(conn.read_buffer());
+        conn.handle_bytes(&[b'x'; 300]);
+        let Poll::Ready(ReceiveEvent::Request { body, .. }) = conn.exchange(id).receive() else { panic!("a body") };
+        delivered += body.len();
+        parts.push(body);
+    }
+    let held = live() - before;
+    assert!(held <= 2 * 16 * 1024 + 4 * delivered, "{held} bytes, of {delivered} delivered");
+}
+
+/// The exchange that starts next, if there is one.
+fn started(conn: &mut Connection) -> Option<ExchangeId> {
+    loop {
+        match conn.next_action(Instant::ZERO) {
+            Action::Start(id, _) => return Some(id),
+            Action::Disconnect(_) => {}
+            action => {
+                assert!(matches!(action, Action::Wait(Wait { read: true, .. })), "{action:?}");
+                return None;
+            }
+        }
+    }
+}
+
+fn answer(conn: &mut Connection, id: ExchangeId) {
+    let mut exchange = conn.exchange(id);
+    exchange.send(SendEvent::ResponseStart { status: 204, headers: &[], trailers: false }).unwrap();
+    exchange.send(SendEvent::ResponseBody { body: Bytes::new(), more_body: false }).unwrap();
+    conn.handle_written(usize::MAX);
+}
+
+/// A completion-based driver has a buffer out while what is held before it goes: it comes back with more memory than it
+/// shows.
+#[test]
+fn a_late_buffer_is_not_pinned_by_little() {
+    let mut conn = Connection::new(Config::default());
+    let put = [&b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n"[..], &[b'x'; 100]].concat();
+    let mut parts = Vec::with_capacity(50);
+    let before = live();
+    for _ in 0..50 {
+        conn.handle_bytes(GET);
+        let mut current = started(&mut conn);
+        let mut buffer = conn.read_buffer();
+        for _ in 0..600 {
+            buffer.extend_from_slice(GET);
+        }
+        conn.handle_read(buffer);
+        let mut late = conn.read_buffer();
+        assert!((put.len()..200).contains(&late.capacity()), "a small rest of a large buffer");
+        while let Some(id) = current {
+            answer(&mut conn, id);
+            current = started(&mut conn);
+        }
+        late.extend_from_slice(&put);
+        conn.handle_read(late);
+        let id = started(&mut conn).unwrap();
+        let Poll::Ready(ReceiveEvent::Request { body, .. }) = conn.exchange(id).receive() else { panic!("a body") };
+        parts.push(body);
+        answer(&mut conn, id);
+        assert_eq!(started(&mut conn), None);
+    }
+    let (held, delivered) = (live() - before, 50 * 100);
+    assert!(held <= 2 * 16 * 1024 + 4 * delivered, "{held} bytes, of {delivered} delivered");
+}
+
+/// Buffers of the driver's own are copied behind what is held, whose memory grows: that counts, too.
+#[test]
+fn memory_that_has_grown_is_not_pinned_by_little() {
+    // The head behind which the first read ends is long, and a body of a little more than a quarter of a read follows it.
+    let long = [&b"GET / HTTP/1.1\r\nhost: a\r\nx: "[..], &[b'y'; 8_000], b"\r\n\r\n"].concat();
+    let put = [&b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 4400\r\n\r\n"[..], &[b'x'; 4_400]].concat();
+    let mut requests = [&GET.repeat(600)[..], &long, &put].concat();
+    while requests.len() + GET.len() <= 32 * 1024 {
+        requests.extend_from_slice(GET);
+    }
+    let mut conn = Connection::new(Config::default());
+    let mut parts = Vec::with_capacity(100);
+    let (before, mut delivered) = (live(), 0);
+    for _ in 0..50 {
+        for read in requests.chunks(16 * 1024) {
+            let mut buffer = BytesMut::with_capacity(16 * 1024);
+            buffer.extend_from_slice(read);
+            conn.handle_read(buffer);
+            while let Some(id) = started(&mut conn) {
+                while let Poll::Ready(ReceiveEvent::Request { body, more_body }) = conn.exchange(id).receive() {
+                    if !body.is_empty() {
+                        delivered += body.len();
+                        parts.push(body);
+                    }
+                    if !more_body {
+                        break;
+                    }
+                }
+                answer(&mut conn, id);
+            }
+        }
+    }
+    let held = live() - before;
+    assert!(held <= 4 * 16 * 1024 + 4 * delivered, "{held} bytes, of {delivered} delivered");
+}
+
+/// By `handle_bytes`: what a body was copied into is not held for as long as its response takes.
+#[test]
+fn what_a_body_was_copied_into_goes_with_its_end() {
+    let (large, small) = ([b'x'; 16 * 1024], *b"y");
+    for (framing, ends) in [
+        ("content-length: 16385", [&b""[..], b"", b""]),
+        ("transfer-encoding: chunked", [b"4000\r\n", b"\r\n1\r\n", b"\r\n0\r\n\r\n"]),
+    ] {
+        let mut conn = Connection::new(Config::default());
+        let before = live();
+        conn.handle_bytes(format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n").as_bytes());
+        let id = started(&mut conn).unwrap();
+        let mut received = 0;
+        for piece in [ends[0], &large, ends[1], &small, ends[2]] {
+            conn.handle_bytes(piece);
+            while let Poll::Ready(ReceiveEvent::Request { body, more_body: true }) = conn.exchange(id).receive() {
+                received += body.len();
+            }
+        }
+        let held = live() - before;
+        assert!(received >= large.len() && held < 2 * 1024, "{framing}: {held} bytes behind {received}");
+    }
+}
+
+/// What it is that was read into may be part of a larger buffer: of such a one nothing is kept.
+#[test]
+fn an_idle_connection_holds_no_buffer_of_its_driver() {
+    for length in [193, 300, 400, 401] {
+        let request = head("GET", length, 1, "");
+        let mut conn = Connection::new(Config::default());
+        let before = live();
+        let mut buffer = BytesMut::with_capacity(16 * 1024);
+        buffer.extend_from_slice(&request);
+        conn.handle_read(buffer.split());
+        drop(buffer);
+        let id = started(&mut conn).unwrap();
+        answer(&mut conn, id);
+        assert_eq!(started(&mut conn), None);
+        let held = live() - before;
+        assert!(held < 1024, "{held} bytes behind a head of {length}");
     }
 }
 
