@@ -327,7 +327,8 @@ impl Timeouts {
     }
 
     /// From [`Connection::handle_shutdown`](crate::Connection::handle_shutdown) to the end of the exchange in flight;
-    /// then it ends as if its application had crashed. Default 30 s.
+    /// then it ends as if its application had crashed. Default 30 s. A response that is complete is still written, as
+    /// long as the client reads it.
     ///
     /// # Examples
     /// ```
