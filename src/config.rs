@@ -300,7 +300,8 @@ impl Timeouts {
     }
 
     /// Something is unwritten, and for so long none of it was written: it is dropped, and the connection reset. Default
-    /// 60 s.
+    /// 60 s. A kernel with a large send buffer may have nothing written for as long, though the client reads: set
+    /// `TCP_NOTSENT_LOWAT`.
     ///
     /// # Examples
     /// ```
