@@ -157,7 +157,7 @@ pub(crate) fn serve(listener: TcpListener, server: &Server) -> io::Result<()> {
                 time::sleep(Duration::from_millis(100)).await; // out of descriptors, most often: some will come back
                 continue;
             };
-            let _ = stream.set_nodelay(true);
+            app::prepare(&stream);
             runtime::spawn(server.tasks.track(drive(stream, server.clone()))).detach();
         }
         let _ = listener.close().await;

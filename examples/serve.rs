@@ -145,7 +145,7 @@ pub(crate) fn serve(listener: TcpListener, server: &Server) -> io::Result<()> {
                 let _ = release();
                 continue;
             };
-            let _ = stream.set_nodelay(true);
+            app::prepare(&stream);
             let connection = move || {
                 drive(stream, server);
                 let _ = release();

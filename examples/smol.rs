@@ -118,7 +118,7 @@ pub(crate) fn serve(listener: TcpListener, server: &Server) -> io::Result<()> {
                 sleep(Duration::from_millis(100)).await; // out of descriptors, most often: some will come back
                 continue;
             };
-            let _ = stream.get_ref().set_nodelay(true);
+            app::prepare(stream.get_ref());
             smol::spawn(server.tasks.track(drive(stream, server.clone()))).detach();
         }
         drop(listener);

@@ -155,7 +155,7 @@ pub(crate) fn serve(listener: net::TcpListener, server: &Server) -> io::Result<(
                 time::sleep(Duration::from_millis(100)).await; // out of descriptors, most often: some will come back
                 continue;
             };
-            let _ = stream.set_nodelay(true);
+            app::prepare(&stream);
             tokio::spawn(server.tasks.track(drive(stream, server.clone())));
         }
         drop(listener);

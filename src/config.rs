@@ -300,7 +300,8 @@ impl Timeouts {
     }
 
     /// Something is unwritten, and for so long none of it was written: it is dropped, and the connection reset. Default
-    /// 60 s.
+    /// 60 s. A kernel with a large send buffer may have nothing written for as long, though the client reads: set
+    /// `TCP_NOTSENT_LOWAT`.
     ///
     /// # Examples
     /// ```
@@ -327,7 +328,8 @@ impl Timeouts {
     }
 
     /// From [`Connection::handle_shutdown`](crate::Connection::handle_shutdown) to the end of the exchange in flight;
-    /// then it ends as if its application had crashed. Default 30 s.
+    /// then it ends as if its application had crashed. Default 30 s. A response that is complete is still written, as
+    /// long as the client reads it.
     ///
     /// # Examples
     /// ```

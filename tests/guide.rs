@@ -487,6 +487,26 @@ fn a_shutdown_is_not_told_to_the_application() {
     assert_eq!((scene.reason(), scene.status()), ("ShutdownTimeout".into(), "500".into()));
 }
 
+/// "A response that is complete has no such limit", there.
+#[test]
+fn a_shutdown_waits_for_what_is_complete() {
+    let mut scene = scene(GET);
+    let id = scene.starts();
+    scene.sends(id, START);
+    scene.sends_body(id, "x", false);
+    scene.conn.handle_shutdown();
+    assert_eq!(scene.conn.next_action(scene.now), Action::Disconnect(id));
+    for _ in 0..40 {
+        scene.now += Duration::from_secs(50);
+        scene.conn.handle_written(1);
+        let write_deadline = Some(scene.now + Duration::from_secs(60));
+        let action = scene.conn.next_action(scene.now);
+        assert!(matches!(&action, Action::Wait(wait) if wait.write && wait.deadline == write_deadline), "{action:?}");
+    }
+    scene.runs();
+    assert_eq!((scene.told(), scene.reason()), ("Shutdown, Close".into(), "Shutdown".into()));
+}
+
 /// "A switch of protocols", in `driver.md`.
 #[test]
 fn a_switch_is_as_the_page_says() {

@@ -79,6 +79,19 @@ pub(crate) async fn maybe<F: Future>(future: Option<F>) -> F::Output {
     }
 }
 
+/// For each socket that is accepted.
+pub(crate) fn prepare<S>(socket: &S)
+where
+    for<'a> SockRef<'a>: From<&'a S>,
+{
+    let socket = SockRef::from(socket);
+    let _ = socket.set_tcp_nodelay(true);
+    // Else a kernel tells of room when a third of its buffer is free. It may be megabytes, for which a client that reads
+    // slowly takes longer than the write deadline.
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_notsent_lowat(128 * 1024);
+}
+
 /// Closes the socket. To reset it is all that can tell some clients that a response was cut: those that read it until the
 /// end of the connection.
 pub(crate) fn close<S>(socket: S, reset: bool)

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Token};
 
+use super::app::prepare;
+
 /// What the loop calls.
 pub(crate) trait Protocol {
     fn connection_made(self: Rc<Self>, transport: Transport);
@@ -216,7 +218,7 @@ impl EventLoop {
                 }
                 Some(Err(_)) | None => return,
             };
-            let _ = stream.set_nodelay(true);
+            prepare(&stream);
             let token = Token(self.next());
             let protocol: Rc<dyn Protocol> = protocol_factory();
             let state = TransportState {

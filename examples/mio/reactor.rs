@@ -12,7 +12,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use sansgi::Instant;
 
 use super::Peer;
-use super::app::Server;
+use super::app::{Server, prepare};
 
 /// All connections, each with the token by which its events are known.
 pub(crate) struct Reactor {
@@ -110,7 +110,7 @@ impl Reactor {
     }
 
     fn add(&mut self, mut stream: TcpStream) {
-        let _ = stream.set_nodelay(true);
+        prepare(&stream);
         self.last.0 += 1;
         let token = self.last;
         if self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE).is_err() {

@@ -344,6 +344,19 @@ pub(crate) fn write_deadline(subject: &Subject) {
     is_cut(&client.try_response());
 }
 
+/// It never stops reading. But a third of what a kernel buffers, after which it tells that there is room, takes it longer
+/// than the write deadline.
+pub(crate) fn client_that_reads_slowly(subject: &Subject) {
+    let running = subject.start(with_timeouts(Timeouts::default().write(Duration::from_secs(1))));
+    let mut client = Client::connect(&running);
+    client.get("/large?bytes=100000000");
+    let mut part = vec![0; 40_000];
+    for _ in 0..30 {
+        io::Read::read_exact(&mut client.stream, &mut part).expect("it is not cut");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
 // Shutdown.
 
 /// Each request that was begun is answered in full; the others were not begun.
