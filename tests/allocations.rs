@@ -463,6 +463,17 @@ fn a_lent_buffer_that_stays_out_costs_no_copy_of_what_is_here() {
     }
 }
 
+/// Behind little that is here a lent buffer's memory is a quarter more than was asked for: it need not move for the next.
+#[test]
+fn a_lent_buffer_takes_a_quarter_more_at_most() {
+    let mut conn = Connection::new(Config::default());
+    conn.handle_bytes(b"G");
+    let before = ALLOCATED.get();
+    let buffer = conn.read_buffer();
+    let (room, allocated) = (buffer.capacity() as u64, ALLOCATED.get() - before);
+    assert!(room >= 16 * 1024 - 1 && allocated <= 5 * 16 * 1024 / 4 + 64, "{allocated} bytes for a room of {room}");
+}
+
 /// A part of a body that would pin more than four times its bytes is copied, and no other.
 #[test]
 fn a_quarter_of_a_buffer_is_not_copied() {
