@@ -76,6 +76,14 @@ pub(crate) struct Stamp {
     unwritten_bytes: u64,
 }
 
+#[cfg(feature = "std")]
+impl Stamp {
+    /// Whether more than how much is unwritten is another than at `other`.
+    pub(crate) fn differs_beside_writing(self, other: Self) -> bool {
+        Self { unwritten_bytes: other.unwritten_bytes, ..self } != other
+    }
+}
+
 /// What the world did.
 impl Connection {
     /// A new connection, of which no byte has come.
