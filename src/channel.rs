@@ -216,6 +216,10 @@ impl Drop for Driver {
 /// tasks as you like: a reader, a writer and a listener for the disconnect may wait at once. Of several that wait for the
 /// same, all are woken, and which of them is served is the executor's choice: a part of the body goes to one of them.
 ///
+/// The bytes of a body are let go under the lock. So where they have an owner
+/// ([`Bytes::from_owner`](bytes::Bytes::from_owner)), its `drop` must not use a channel of this connection: it would wait
+/// for itself.
+///
 /// It may be kept beyond its exchange, from where on it says `Disconnect`, and beyond the [`Driver`]; it then keeps the
 /// memory of the connection.
 ///

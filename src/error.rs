@@ -204,8 +204,8 @@ pub enum SendError {
     /// instead has failed.
     #[error("the application broke the protocol: {0}")]
     Misuse(#[from] Misuse),
-    /// The response is complete, was handed over, or has failed: the application has ended, or a part of it could not be
-    /// had. ASGI asks that this be ignored.
+    /// The response is complete, was handed over, or has failed: the application has ended, or a part of this response or
+    /// of the one before it could not be had. ASGI asks that this be ignored.
     #[error("the response is complete")]
     Complete,
     /// The client has left, or is waited for no more: for its fault, since it was too slow, or at the end of a graceful
