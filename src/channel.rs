@@ -62,14 +62,14 @@ enum Wanted {
 }
 
 impl Waiting {
-    /// Whether it is worth asking again, now that `side` has changed something.
-    fn may_go_on(&self, connection: &mut Connection, side: Side) -> bool {
+    /// Whether it is worth asking again, now that something has changed, and `may_have_come` of what the peer sends.
+    fn may_go_on(&self, connection: &mut Connection, may_have_come: bool) -> bool {
         let mut exchange = connection.exchange(self.id);
         match self.wanted {
             Wanted::Room => exchange.ready().is_ready(),
             // It had found nothing in what was there, so a part can only be in what the driver has brought since, and
             // behind the end of the body there is none: a listener for the disconnect sleeps through the response.
-            Wanted::Event => exchange.outcome().is_some() || side == Side::Driver && exchange.trailers().is_none(),
+            Wanted::Event => exchange.outcome().is_some() || may_have_come && exchange.trailers().is_none(),
         }
     }
 }
@@ -215,6 +215,10 @@ impl Drop for Driver {
 /// The application's side of an exchange: ASGI's `receive` and `send`, for any task of any executor. Clone it for as many
 /// tasks as you like: a reader, a writer and a listener for the disconnect may wait at once. Of several that wait for the
 /// same, all are woken, and which of them is served is the executor's choice: a part of the body goes to one of them.
+///
+/// The bytes of a body are let go under the lock. So where they have an owner
+/// ([`Bytes::from_owner`](bytes::Bytes::from_owner)), its `drop` must not use a channel of this connection: it would wait
+/// for itself.
 ///
 /// It may be kept beyond its exchange, from where on it says `Disconnect`, and beyond the [`Driver`]; it then keeps the
 /// memory of the connection.
@@ -505,16 +509,19 @@ impl DerefMut for ConnectionGuard<'_> {
 impl Drop for ConnectionGuard<'_> {
     fn drop(&mut self) {
         let Shared { connection, has_changed, driver, waiting, .. } = &mut *self.shared;
-        if self.before.is_none_or(|before| before == connection.stamp()) {
+        let Some(before) = self.before else { return };
+        let now = connection.stamp();
+        if before == now {
             return;
         }
-        let side = self.side;
+        // Else each piece of an echo that is written would wake the task that waits for the next one.
+        let may_have_come = self.side == Side::Driver && before.differs_beside_writing(now);
         let mut woken = waiting
-            .extract_if(.., |waiting| waiting.may_go_on(connection, side))
+            .extract_if(.., |waiting| waiting.may_go_on(connection, may_have_come))
             .map(|waiting| Wake(Some(waiting.waker)));
         self.woken = woken.next();
         self.more_woken.extend(woken);
-        if side == Side::Application {
+        if self.side == Side::Application {
             *has_changed = true;
             self.driver = driver.take().map(|waker| Wake(Some(waker)));
         }

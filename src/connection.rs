@@ -76,6 +76,14 @@ pub(crate) struct Stamp {
     unwritten_bytes: u64,
 }
 
+#[cfg(feature = "std")]
+impl Stamp {
+    /// Whether more than how much is unwritten is another than at `other`.
+    pub(crate) fn differs_beside_writing(self, other: Self) -> bool {
+        Self { unwritten_bytes: other.unwritten_bytes, ..self } != other
+    }
+}
+
 /// What the world did.
 impl Connection {
     /// A new connection, of which no byte has come.
@@ -558,8 +566,14 @@ impl Connection {
         let is_broken_off =
             before.in_flight() && !matches!(after.outcome, None | Some(Outcome::HalfClosed | Outcome::Complete));
         let is_cut = before.next != Next::Reset && after.next == Next::Reset;
+        let is_dropped = event == Event::Lost && before.next != Next::Reset && !self.writer.outgoing.is_empty();
         let is_no_switch = before.next == Next::Switch && !matches!(after.next, Next::Switch | Next::Switched);
-        if is_broken_off || is_cut || is_no_switch || self.close_reason.is_none() && after.next != Next::Request {
+        if is_broken_off
+            || is_cut
+            || is_dropped
+            || is_no_switch
+            || self.close_reason.is_none() && after.next != Next::Request
+        {
             self.close_reason = Some(reason);
         }
         if effect == Effect::Answer {

@@ -204,10 +204,12 @@ pub enum SendError {
     /// instead has failed.
     #[error("the application broke the protocol: {0}")]
     Misuse(#[from] Misuse),
-    /// The response is complete, was handed over, or the application has ended. ASGI asks that this be ignored.
+    /// The response is complete, was handed over, or has failed: the application has ended, or a part of this response or
+    /// of the one before it could not be had. ASGI asks that this be ignored.
     #[error("the response is complete")]
     Complete,
-    /// The client has left, or the connection has been closed for its fault (ASGI 2.4 raises `OSError` here).
+    /// The client has left, or is waited for no more: for its fault, since it was too slow, or at the end of a graceful
+    /// shutdown (ASGI 2.4 raises `OSError` here).
     #[error("the client has disconnected")]
     Disconnected,
 }
@@ -300,7 +302,8 @@ pub enum CloseReason {
     /// The client did not read in time.
     #[error("the client did not read in time")]
     WriteTimeout,
-    /// A response was complete before its request was received, and the rest was too much to throw away.
+    /// A response was complete before its request was received, and the rest is not thrown away: it is too much, nobody
+    /// knows whether it comes, or the policy is [`EarlyResponse::Close`](crate::EarlyResponse::Close).
     #[error("the response came before the whole request")]
     EarlyResponse,
     /// Either side asked for it, the version or the form of the response did, or the limit of requests was reached.

@@ -284,8 +284,8 @@ impl Exchange<'_> {
     /// reading.
     ///
     /// # Errors
-    /// [`SendError::Misuse`] where the rules are broken, [`SendError::Complete`] once the response is complete or the
-    /// application has ended, [`SendError::Disconnected`] once the client is gone. A refused event changes nothing.
+    /// [`SendError::Misuse`] where the rules are broken, [`SendError::Complete`] once the response is complete or has
+    /// failed, [`SendError::Disconnected`] once the client is gone, or waited for no more. A refused event changes nothing.
     ///
     /// # Examples
     /// ```

@@ -117,7 +117,8 @@ pub enum Outcome {
     Fault,
     /// The client stopped sending or reading, or the time for a graceful shutdown was over.
     TimedOut,
-    /// The application ended before its response was complete, or a part of it could not be had.
+    /// The application ended before its response was complete, or a part of it, or of the response before it, could not be
+    /// had.
     Failed,
     /// The connection was handed over (101, or a 2xx to CONNECT).
     Switched,

@@ -182,7 +182,7 @@ pub(crate) struct Waits {
     shutdown_since: Instant,
     /// How long this body was waited for, in all.
     body_wait: Nanos,
-    /// Nothing of what was waited for at the last turn is due before; `ZERO` where that was not asked.
+    /// Nothing of what was waited for at the last turn is due before; what is past where that was not asked.
     first_due: Instant,
 }
 
@@ -221,7 +221,12 @@ impl Waits {
 
     /// Takes which waits are on.
     pub(crate) fn turn(&mut self, turn: Turn) {
-        self.first_due = Instant::ZERO;
+        if self.awaited == Awaited::Body && (turn.has_come || turn.awaited != Awaited::Body) {
+            self.forgive_lateness();
+        }
+        if self.first_due > self.now {
+            self.first_due = Instant::ZERO;
+        }
         if self.awaited != turn.awaited {
             self.awaited = turn.awaited;
             self.awaited_since = self.now;
@@ -239,6 +244,15 @@ impl Waits {
             self.shutdown_since = Instant::NEVER;
         } else if self.shutdown_since == Instant::NEVER {
             self.shutdown_since = self.now;
+        }
+    }
+
+    /// "What was told before the question came in time, however late" (rule 1): that nobody asked when something was due is
+    /// not a body's slowness.
+    fn forgive_lateness(&mut self) {
+        if self.first_due != Instant::ZERO {
+            self.body_wait.0 = self.body_wait.0.saturating_sub(self.now.0.saturating_sub(self.first_due.0));
+            self.first_due = Instant::ZERO;
         }
     }
 

@@ -561,7 +561,8 @@ impl Walk<'_> {
         // "The first reason stands", but for what then breaks an exchange off or cuts its response, or a hand-over, which may
         // also come to nothing.
         let switch = Some(CloseReason::Switched);
-        let is_cut = matches!(reason, Some(CloseReason::WriteTimeout | CloseReason::TransferFailed));
+        let is_cut =
+            matches!(reason, Some(CloseReason::WriteTimeout | CloseReason::TransferFailed | CloseReason::ClientLeft));
         let may_change = self.reason.is_none() || was_open || is_cut || reason == switch || self.reason == switch;
         holds!(self, self.reason == reason || may_change, "{:?} has become {reason:?}", self.reason);
         (self.fault, self.reason) = (fault, reason);
@@ -1280,6 +1281,42 @@ fn what_cuts_the_last_response_is_the_reason() {
             cut(&mut conn);
             assert_eq!(conn.next_action(Instant::from_nanos(60_000_000_000)), Action::Close { reset: true });
             assert_eq!(conn.close_reason(), Some(expected), "{request}");
+        }
+    }
+}
+
+/// A transport that is lost under the last response cuts it too. One that is lost behind it, or behind what had cut it
+/// before, is not the reason.
+#[test]
+fn a_transport_that_is_lost_under_the_last_response_is_the_reason() {
+    for request in ["GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"] {
+        let mut conn = Connection::new(Config::default());
+        conn.handle_bytes(request.as_bytes());
+        let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
+        let mut exchange = conn.exchange(id);
+        exchange.send(SendEvent::ResponseStart { status: 200, headers: &[], trailers: false }).unwrap();
+        exchange.send(SendEvent::ResponseBody { body: "a part".into(), more_body: true }).unwrap();
+
+        let mut cut = conn.clone();
+        assert_eq!(cut.exchange(id).end(), Outcome::Failed);
+        cut.handle_disconnect();
+        assert_eq!(cut.close_reason(), Some(CloseReason::ApplicationFailed), "{request}");
+
+        conn.exchange(id).send(SendEvent::ResponseBody { body: "the rest".into(), more_body: false }).unwrap();
+        assert_eq!(conn.next_action(Instant::ZERO), Action::Disconnect(id));
+        assert_eq!(conn.close_reason(), Some(CloseReason::LastRequest));
+        for taken in [false, true] {
+            let mut conn = conn.clone();
+            let first = if taken { conn.take_outgoing().map_or(0, |chunk| chunk.len()) } else { 0 };
+            let mut written = conn.clone();
+            conn.handle_disconnect();
+            assert_eq!(conn.next_action(Instant::ZERO), Action::Close { reset: false });
+            assert_eq!(conn.close_reason(), Some(CloseReason::ClientLeft), "{request}");
+
+            let rest: usize = written.outgoing().map(<[u8]>::len).sum();
+            written.handle_written(first + rest);
+            written.handle_disconnect();
+            assert_eq!(written.close_reason(), Some(CloseReason::LastRequest), "{request}");
         }
     }
 }

@@ -397,6 +397,50 @@ fn only_the_time_spent_waiting_counts_for_the_rate() {
     assert_eq!(conn.fault(), Some(ProtocolError::BodyRate));
 }
 
+/// "What was told before the question came in time, however late": 1500 bytes that had come when ten seconds were due are
+/// enough for 15, however much later the driver asks.
+#[test]
+fn a_driver_that_asks_late_does_not_make_a_body_slow() {
+    let late = at(1000);
+    let quick = |conn: &mut Connection| {
+        assert_eq!(deadline(conn, before(after(at(1005)))), Some(after(at(1005))), "15 seconds, of which 10 are over");
+        assert_eq!((conn.fault(), conn.close_reason()), (None, None));
+        ask(conn, after(at(1005)));
+        assert_eq!(conn.fault(), Some(ProtocolError::BodyRate));
+    };
+
+    let (mut conn, id) = rated();
+    demand(&mut conn, id);
+    assert_eq!(deadline(&mut conn, at(0)), Some(at(10)));
+    conn.handle_bytes(&[b'x'; 1500]);
+    let mut early = conn.clone();
+    assert_eq!(deadline(&mut conn, late), None, "the application holds us back");
+    receive_all(&mut conn, id);
+    assert_eq!(deadline(&mut conn, late), Some(after(at(1005))));
+    quick(&mut conn);
+
+    // Received, and more asked for, before the question.
+    receive_all(&mut early, id);
+    assert_eq!(deadline(&mut early, late), Some(after(at(1005))));
+    quick(&mut early);
+
+    // A drain, which nobody has to ask for more.
+    let (mut conn, id) = rated();
+    respond(&mut conn, id);
+    write(&mut conn);
+    assert_eq!(conn.next_action(at(0)), Action::Disconnect(id));
+    assert_eq!(deadline(&mut conn, at(0)), Some(at(10)));
+    conn.handle_bytes(&[b'x'; 1500]);
+    let mut silent = conn.clone();
+    assert_eq!(deadline(&mut conn, late), Some(after(at(1005))));
+    quick(&mut conn);
+
+    // Of the next wait all counts again, and lateness without a byte is the peer's.
+    assert_eq!(deadline(&mut silent, at(4)), Some(after(at(15))));
+    ask(&mut silent, late);
+    assert_eq!(silent.fault(), Some(ProtocolError::BodyRate));
+}
+
 #[test]
 fn a_slow_body_cuts_a_response_that_has_begun() {
     for stalled in &STALLED {

@@ -256,6 +256,39 @@ fn a_task_that_waits_does_not_wake_itself_nor_others() {
     assert_eq!(poll(&mut two, &listens), Poll::Ready(ReceiveEvent::Disconnect));
 }
 
+/// "Those tasks ask again that can go on": one that waits for a body is not woken by each piece of the response that is
+/// written, as in an echo. What comes wakes it, also together with that.
+#[test]
+fn what_is_written_wakes_nobody_who_waits_for_a_body() {
+    let (mut driver, channel) = begin(Config::default());
+    let (count, waker) = Count::new();
+    channel.send_now(START).unwrap();
+    channel.send_now(SendEvent::ResponseBody { body: "a part".into(), more_body: true }).unwrap();
+    let mut receive = channel.receive();
+    assert!(poll(&mut receive, &waker).is_pending());
+    for written in [1, 2, usize::MAX] {
+        driver.lock().handle_written(written);
+        wait(&mut driver);
+        assert_eq!(count.wakes(), 0);
+        assert_eq!(count.clones(), 1, "it still waits");
+    }
+    channel.send_now(SendEvent::ResponseBody { body: "a part".into(), more_body: true }).unwrap();
+    let mut guard = driver.lock();
+    guard.handle_bytes(b"b");
+    guard.handle_written(1);
+    drop(guard);
+    assert_eq!(count.wakes(), 1);
+    assert!(poll(&mut receive, &waker).is_ready());
+
+    let mut receive = channel.receive();
+    assert!(poll(&mut receive, &waker).is_pending());
+    driver.lock().handle_written(1);
+    assert_eq!(count.wakes(), 1);
+    driver.lock().handle_disconnect();
+    assert_eq!(count.wakes(), 2);
+    assert_eq!(poll(&mut receive, &waker), Poll::Ready(ReceiveEvent::Disconnect));
+}
+
 /// What a driver locks the connection for between its question and its sleep does not make it miss what a task has done.
 #[test]
 fn a_driver_hears_of_what_happened_since_its_question() {
