@@ -221,10 +221,9 @@ impl Waits {
 
     /// Takes which waits are on.
     pub(crate) fn turn(&mut self, turn: Turn) {
-        if self.awaited == Awaited::Body && (turn.has_come || turn.awaited != Awaited::Body) {
-            self.forgive_lateness();
-        }
-        if self.first_due > self.now {
+        if self.awaited == Awaited::Body {
+            self.turn_of_a_body(turn.has_come || turn.awaited != Awaited::Body);
+        } else {
             self.first_due = Instant::ZERO;
         }
         if self.awaited != turn.awaited {
@@ -248,10 +247,14 @@ impl Waits {
     }
 
     /// "What was told before the question came in time, however late" (rule 1): that nobody asked when something was due is
-    /// not a body's slowness.
-    fn forgive_lateness(&mut self) {
-        if self.first_due != Instant::ZERO {
+    /// not a body's slowness. So where a part of it, or its end, `has_come`, the time since then was not waited for it.
+    #[inline(never)] // few turns are in a body
+    fn turn_of_a_body(&mut self, has_come: bool) {
+        if has_come && self.first_due != Instant::ZERO {
             self.body_wait.0 = self.body_wait.0.saturating_sub(self.now.0.saturating_sub(self.first_due.0));
+        }
+        // What is past stays until then: what has come may be interpreted only now.
+        if has_come || self.first_due > self.now {
             self.first_due = Instant::ZERO;
         }
     }
