@@ -441,6 +441,36 @@ fn a_driver_that_asks_late_does_not_make_a_body_slow() {
     assert_eq!(silent.fault(), Some(ProtocolError::BodyRate));
 }
 
+/// Where a question is answered without a deadline, nothing was late: all the time counts.
+#[test]
+fn a_wait_that_a_disconnect_was_told_in_counts_whole() {
+    let (mut conn, id) = rated();
+    demand(&mut conn, id);
+    assert_eq!(deadline(&mut conn, at(0)), Some(at(10)));
+    conn.handle_bytes(&[b'x'; 900]);
+    receive_all(&mut conn, id);
+    respond(&mut conn, id);
+    write(&mut conn);
+    assert_eq!(conn.next_action(at(8)), Action::Disconnect(id));
+    conn.handle_bytes(&[b'x'; 100]);
+    assert_eq!(deadline(&mut conn, at(9)), Some(after(at(10))), "a thousand bytes, and nine seconds of ten");
+}
+
+/// What is due by now happens first, though the wait for a body had the later deadline.
+#[test]
+fn a_write_that_is_due_comes_before_what_a_drain_has_got() {
+    let second = Duration::from_secs(1);
+    let mut conn = with_timeouts(Timeouts::default().write(second));
+    let id = start(&mut conn, at(0), UPLOAD);
+    demand(&mut conn, id);
+    assert_eq!(deadline(&mut conn, at(0)), Some(at(30)));
+    respond(&mut conn, id);
+    assert_eq!(conn.next_action(at(0)), Action::Disconnect(id));
+    conn.handle_bytes(&[&[b'x'; 10_000], GET].concat());
+    assert_eq!(ask(&mut conn, at(1)), [RESET]);
+    assert_eq!(conn.close_reason(), Some(CloseReason::WriteTimeout));
+}
+
 #[test]
 fn a_slow_body_cuts_a_response_that_has_begun() {
     for stalled in &STALLED {
