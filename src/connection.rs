@@ -78,7 +78,7 @@ pub(crate) struct Stamp {
 
 #[cfg(feature = "std")]
 impl Stamp {
-    /// Whether more than how much is unwritten is another than at `other`.
+    /// Whether anything but the number of unwritten bytes is not as in `other`.
     pub(crate) fn differs_beside_writing(self, other: Self) -> bool {
         Self { unwritten_bytes: other.unwritten_bytes, ..self } != other
     }

@@ -18,7 +18,7 @@ pub(crate) struct Incoming {
     pub(crate) ended: bool,
     /// A buffer was lent from behind `bytes` and has not come back there: it may be out, or lost.
     is_lent: bool,
-    /// Size of the memory that a lent buffer pins, which is more than it shows; at most what there is a count for.
+    /// Size of the memory that a lent buffer pins, which may be more than it shows. Saturates: it need only be large.
     lent_from: u32,
     /// The memory was asked for here, for bytes that are copied: no driver waits to have it back, so it may stay.
     is_own: bool,

@@ -182,7 +182,8 @@ pub(crate) struct Waits {
     shutdown_since: Instant,
     /// How long this body was waited for, in all.
     body_wait: Nanos,
-    /// Nothing of what was waited for at the last turn is due before; what is past where that was not asked.
+    /// Nothing of what was waited for at the last turn is due before. `ZERO` where that was not asked; but while a body is
+    /// awaited, what is past stays until a part of it has come.
     first_due: Instant,
 }
 
@@ -247,13 +248,13 @@ impl Waits {
     }
 
     /// "What was told before the question came in time, however late" (rule 1): that nobody asked when something was due is
-    /// not a body's slowness. So where a part of it, or its end, `has_come`, the time since then was not waited for it.
+    /// not a body's slowness. So where a part of it, or its end, `has_come`, the time since then does not count.
     #[inline(never)] // few turns are in a body
     fn turn_of_a_body(&mut self, has_come: bool) {
         if has_come && self.first_due != Instant::ZERO {
             self.body_wait.0 = self.body_wait.0.saturating_sub(self.now.0.saturating_sub(self.first_due.0));
         }
-        // What is past stays until then: what has come may be interpreted only now.
+        // A question may have a turn before it interprets what has come, and one behind it.
         if has_come || self.first_due > self.now {
             self.first_due = Instant::ZERO;
         }

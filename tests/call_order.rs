@@ -1268,11 +1268,9 @@ fn what_cuts_the_last_response_is_the_reason() {
     ] {
         for request in ["GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"] {
             let mut conn = Connection::new(Config::default());
-            conn.handle_bytes(request.as_bytes());
-            let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
-            let mut exchange = conn.exchange(id);
-            exchange.send(SendEvent::ResponseStart { status: 200, headers: &[], trailers: false }).unwrap();
-            exchange.send(SendEvent::ResponsePart { token: 1, len: 8, more_body: false }).unwrap();
+            let id = start(&mut conn, NOW, request.as_bytes());
+            conn.exchange(id).send(head(200, &[])).unwrap();
+            conn.exchange(id).send(SendEvent::ResponsePart { token: 1, len: 8, more_body: false }).unwrap();
             assert_eq!(conn.close_reason(), Some(CloseReason::LastRequest));
             assert_eq!(conn.next_action(Instant::ZERO), Action::Disconnect(id));
             let head = conn.outgoing().map(<[u8]>::len).sum();
@@ -1291,11 +1289,9 @@ fn what_cuts_the_last_response_is_the_reason() {
 fn a_transport_that_is_lost_under_the_last_response_is_the_reason() {
     for request in ["GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"] {
         let mut conn = Connection::new(Config::default());
-        conn.handle_bytes(request.as_bytes());
-        let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
-        let mut exchange = conn.exchange(id);
-        exchange.send(SendEvent::ResponseStart { status: 200, headers: &[], trailers: false }).unwrap();
-        exchange.send(SendEvent::ResponseBody { body: "a part".into(), more_body: true }).unwrap();
+        let id = start(&mut conn, NOW, request.as_bytes());
+        conn.exchange(id).send(head(200, &[])).unwrap();
+        conn.exchange(id).send(part(b"a part")).unwrap();
 
         let mut cut = conn.clone();
         assert_eq!(cut.exchange(id).end(), Outcome::Failed);

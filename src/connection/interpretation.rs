@@ -70,20 +70,15 @@ impl Connection {
     #[inline(never)] // so that a turn without one costs little
     fn interpret_head(&mut self) -> Option<Request> {
         let is_idle = self.state.reading == Reading::Idle;
-        let mut is_second_look = false;
-        if is_idle {
-            if self.is_above_high_water() {
-                return None;
-            }
-            if !self.reader.incoming.bytes.is_empty() {
-                if let Some(request) = self.reader.whole_request(&self.config) {
-                    return self.unless_torn(request);
-                }
-                is_second_look = true;
-            }
+        if is_idle && self.is_above_high_water() {
+            return None;
+        }
+        let may_be_whole = is_idle && !self.reader.incoming.bytes.is_empty();
+        if may_be_whole && let Some(request) = self.reader.whole_request(&self.config) {
+            return self.unless_torn(request);
         }
         let has_head = self.reader.has_head(&self.config);
-        if is_second_look {
+        if may_be_whole {
             self.reader.looked_in_vain();
         }
         match has_head {
