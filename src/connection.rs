@@ -326,15 +326,8 @@ impl Connection {
             "while nothing else can happen a piece of a head does not come here"
         );
         loop {
-            if self.waits.may_be_due() && self.waits.has_more_than_reading() {
-                debug_assert!(
-                    self.waits.first_due().is_some_and(|due| due <= now)
-                        && (self.was_written
-                            || !self.writer.outgoing.is_empty()
-                            || self.is_shutting_down
-                            || self.state.next != Next::Request),
-                    "something beside what is read may be due"
-                );
+            if self.waits.may_be_due() && self.waits.overdue_before_reading(&self.config.timeouts).is_some() {
+                // Unless it is over, or what was written since has put it off.
                 self.turn();
                 if let Some(overdue) = self.waits.overdue_before_reading(&self.config.timeouts) {
                     self.expire(overdue);

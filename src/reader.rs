@@ -181,14 +181,15 @@ impl Reader {
             gap = gap.saturating_add(framing);
             let Piece::Content(more) = next else { break next };
             let at = end.saturating_add(gap);
-            if self.incoming.is_small(more) {
+            if !self.incoming.is_small(content.min(more)) {
+                break next;
+            }
+            if more <= content {
                 self.incoming.bytes.copy_within(at..at.saturating_add(more), end);
-            } else if self.incoming.is_small(content) {
+            } else {
                 self.incoming.bytes.copy_within(start..end, start.saturating_add(gap));
                 start = start.saturating_add(gap);
                 gap = 0;
-            } else {
-                break next;
             }
             self.decoder.took(more);
             content = content.saturating_add(more);

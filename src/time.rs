@@ -280,11 +280,6 @@ impl Waits {
         self.shutdown_since != Instant::NEVER
     }
 
-    /// Whether, at the last turn, there was a wait that has nothing to do with bytes that came and are not interpreted yet.
-    pub(crate) fn has_more_than_reading(&self) -> bool {
-        self.was_unwritten() || self.was_shutting_down() || self.awaited == Awaited::Close
-    }
-
     /// What has lasted too long, of what has nothing to do with bytes that came and are not interpreted yet.
     pub(crate) fn overdue_before_reading(&self, timeouts: &Timeouts) -> Option<Overdue> {
         if self.write_deadline(timeouts) <= self.now {
