@@ -113,7 +113,7 @@ pub(crate) struct Outgoing {
     front: Buffer,
     /// Behind it.
     queue: VecDeque<Item>,
-    /// Of all of it; too little where opaque parts are beyond counting.
+    /// Of all of it; the most that can be counted where opaque parts are longer than that.
     unwritten: u64,
 }
 
@@ -227,7 +227,17 @@ impl Outgoing {
                 left = left.saturating_sub(length);
             }
         }
-        self.unwritten = self.unwritten.saturating_sub(written.saturating_sub(left));
+        self.unwritten = match self.unwritten {
+            u64::MAX => self.count_again(),
+            known => known.saturating_sub(written.saturating_sub(left)),
+        };
+    }
+
+    /// What is unwritten, where it may have been beyond counting: nobody knows how far.
+    #[cold]
+    fn count_again(&self) -> u64 {
+        let front = self.in_flight.saturating_add(count(self.front.bytes().len()));
+        self.queue.iter().map(Item::length).fold(front, u64::saturating_add)
     }
 
     fn accept(&mut self, length: u64) {

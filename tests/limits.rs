@@ -1074,6 +1074,46 @@ fn bytes_that_the_driver_moves_count_towards_the_high_water_mark() {
     }
 }
 
+/// Also where parts are longer in all than can be counted: what is unwritten is never told as less than it is.
+#[test]
+fn parts_beyond_counting_are_unwritten_to_their_end() {
+    let mut conn = Connection::new(Config::default());
+    let id = start(&mut conn, NOW, b"GET / HTTP/1.0\r\n\r\n");
+    let mut exchange = conn.exchange(id);
+    exchange.send(head(200, &[])).unwrap();
+    for token in 0..2 {
+        exchange.send(SendEvent::ResponsePart { token, len: u64::MAX, more_body: true }).unwrap();
+    }
+    let head_bytes = output(&conn).len();
+    conn.handle_written(head_bytes);
+    let mut left = 2 * u128::from(u64::MAX);
+    let rest = 64 * 1024 - 1;
+    for written in [5, u64::MAX, u64::MAX - 5 - rest - 1, 1] {
+        assert_eq!(conn.exchange(id).ready(), Poll::Pending, "{left} bytes to move");
+        let shown = format!("unwritten_bytes: {},", left.min(u64::MAX.into()));
+        assert!(format!("{conn:?}").contains(&shown), "{shown} {conn:?}");
+        conn.handle_written(usize::try_from(written).unwrap());
+        left -= u128::from(written);
+    }
+    assert_eq!(left, rest.into());
+    assert_eq!(conn.exchange(id).ready(), Poll::Ready(Ok(())), "{left} bytes to move");
+    assert_eq!(conn.exchange(id).end(), sansgi::Outcome::Failed);
+    conn.handle_written(usize::MAX);
+    assert_eq!(ask(&mut conn, NOW).last(), Some(&Action::Close { reset: true }));
+
+    // Bytes before a part are counted with it, those in flight too.
+    for is_taken in [false, true] {
+        let mut conn = Connection::new(Config::default());
+        let id = start(&mut conn, NOW, b"GET / HTTP/1.0\r\n\r\n");
+        conn.exchange(id).send(head(200, &[])).unwrap();
+        let part = SendEvent::ResponsePart { token: 0, len: u64::MAX - 10, more_body: true };
+        conn.exchange(id).send(part).unwrap();
+        assert!(!is_taken || conn.take_outgoing().is_some_and(|taken| taken.len() == head_bytes));
+        conn.handle_written(head_bytes - 5);
+        assert!(format!("{conn:?}").contains(&format!("unwritten_bytes: {},", u64::MAX - 5)), "{conn:?}");
+    }
+}
+
 #[test]
 fn a_held_head_is_not_unwritten() {
     let mut conn = with_limits(Limits::default().high_water_bytes(1));
