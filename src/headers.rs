@@ -326,6 +326,12 @@ impl fmt::Debug for Field<'_> {
     }
 }
 
+/// Whether a field of this name holds credentials or cookies.
+pub(crate) fn is_secret(name: &[u8]) -> bool {
+    let secret = [&b"authorization"[..], b"proxy-authorization", b"cookie", b"set-cookie"];
+    secret.iter().any(|secret| secret.eq_ignore_ascii_case(name))
+}
+
 /// How any field is shown: of credentials and cookies only how long the value is.
 pub(crate) struct DebugField<'a> {
     pub(crate) name: &'a [u8],
@@ -334,8 +340,7 @@ pub(crate) struct DebugField<'a> {
 
 impl fmt::Debug for DebugField<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let secret = [&b"authorization"[..], b"proxy-authorization", b"cookie", b"set-cookie"];
-        if secret.iter().any(|secret| secret.eq_ignore_ascii_case(self.name)) {
+        if is_secret(self.name) {
             write!(f, "{}: <{} bytes>", self.name.escape_ascii(), self.value.len())
         } else {
             write!(f, "{}: {}", self.name.escape_ascii(), self.value.escape_ascii())

@@ -53,7 +53,7 @@ use thiserror::Error;
 
 use crate::exchange::SendEvent;
 use crate::framing::Version;
-use crate::headers::{DebugField, Headers};
+use crate::headers::{self, DebugField, Headers};
 use crate::request::{Request, TargetForm};
 
 /// Why a request cannot be said in the types of the [`http`] crate, although it was accepted. None of these needs
@@ -95,6 +95,8 @@ impl Request {
     /// The target is taken as it came: in origin-form the [`Uri`] is a path and a query, in absolute-form it has scheme and
     /// authority too, with CONNECT it is an authority, and in asterisk-form its path is `*`. An empty query is told from
     /// none. In absolute-form `host` is the target's authority, as in [`headers`](Self::headers).
+    ///
+    /// Values that `Debug` hides in this crate are marked as sensitive, so that it hides them there too.
     ///
     /// It costs one copy of the head, which all values share: who keeps one of them keeps the head.
     ///
@@ -153,7 +155,8 @@ fn header_map(headers: &Headers, raw: &Bytes) -> Result<HeaderMap, ToHttpError> 
     for field in headers {
         let name = HeaderName::from_bytes(field.name().as_bytes()).map_err(|_| ToHttpError::Field)?;
         let value = shared(raw, headers.raw(), field.value());
-        let value = HeaderValue::from_maybe_shared(value).map_err(|_| ToHttpError::Field)?;
+        let mut value = HeaderValue::from_maybe_shared(value).map_err(|_| ToHttpError::Field)?;
+        value.set_sensitive(headers::is_secret(field.name().as_bytes()));
         map.try_append(name, value).map_err(|_| ToHttpError::TooManyFields)?;
     }
     Ok(map)

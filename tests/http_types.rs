@@ -209,6 +209,18 @@ fn responses_that_are_refused() {
     }
 }
 
+/// They are the `http` crate's values, but this crate made them.
+#[test]
+fn debug_of_a_request_shows_no_credentials() {
+    let secrets = "Cookie: SECRET\r\nset-cookie: SECRET\r\nAUTHORIZATION: SECRET\r\nproxy-authorization: SECRET\r\n";
+    let head = format!("POST / HTTP/1.1\r\nhost: a\r\nx-tag: shown\r\ntransfer-encoding: chunked\r\n{secrets}\r\n");
+    let request = request(&head).unwrap();
+    let shown = format!("{request:?} {request:#?} {:?}", request.headers());
+    assert!(shown.contains("shown") && !shown.contains("SECRET"), "{shown}");
+    assert!(request.headers().values().all(|value| value.is_sensitive() == (value == "SECRET")));
+    assert_eq!(request.headers()["cookie"], "SECRET");
+}
+
 #[test]
 fn debug_of_a_response_start_shows_no_credentials() {
     let response = Response::builder().header("set-cookie", "secret").header("a", "b").body(()).unwrap();
