@@ -555,8 +555,9 @@ impl ConfigBuilder {
     /// Checks it.
     ///
     /// # Errors
-    /// [`ConfigError::DefaultHeader`] for a default header that the application could not send either, or one that the
-    /// connection writes itself; [`ConfigError::Zero`] for a buffer of no size.
+    /// [`ConfigError::DefaultHeader`] for a default header that the application could not send either, or one that is the
+    /// connection's own to say: `connection`, `content-length`, `transfer-encoding`, `date`, `upgrade`, `keep-alive`;
+    /// [`ConfigError::Zero`] for a buffer of no size.
     ///
     /// # Examples
     /// ```
@@ -571,7 +572,9 @@ impl ConfigBuilder {
         config.limits.head_bytes = config.limits.head_bytes.min(most);
         config.limits.trailer_bytes = config.limits.trailer_bytes.min(most);
         for (name, value) in &config.default_headers {
-            let ours = [&b"connection"[..], b"content-length", b"transfer-encoding", b"date", b"upgrade"];
+            // The last two would have to be named in `connection`.
+            let ours =
+                [&b"connection"[..], b"content-length", b"transfer-encoding", b"date", b"upgrade", b"keep-alive"];
             if !syntax::is_token(name)
                 || !syntax::is_field_value(value)
                 || ours.iter().any(|ours| ours.eq_ignore_ascii_case(name))

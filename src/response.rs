@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::config::MAX_LENGTH;
 use crate::error::Misuse;
-use crate::framing::Once;
+use crate::framing::{Once, Version};
 use crate::headers::{DROPPED_FROM_TRAILERS, REFUSED_IN_TRAILERS};
 use crate::syntax::{self, Digits};
 
@@ -21,8 +21,8 @@ pub(crate) struct Found<'a> {
     /// `connection` names `upgrade`.
     pub(crate) names_upgrade: bool,
     pub(crate) has_date: bool,
-    /// `connection` names something besides `close` and `keep-alive`.
-    has_options: bool,
+    /// `connection` names something besides `close`.
+    pub(crate) has_options: bool,
 }
 
 impl<'a> Found<'a> {
@@ -41,9 +41,10 @@ impl<'a> Found<'a> {
                 if !syntax::is_token(option) {
                     return Err(Misuse::Connection);
                 }
-                self.close |= option.eq_ignore_ascii_case(b"close");
+                let is_close = option.eq_ignore_ascii_case(b"close");
+                self.close |= is_close;
                 self.names_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
-                self.has_options |= !says_whether_to_keep(option);
+                self.has_options |= !is_close;
             }
             return Ok(false);
         }
@@ -62,10 +63,6 @@ impl<'a> Found<'a> {
         }
         Ok(true)
     }
-}
-
-fn says_whether_to_keep(option: &[u8]) -> bool {
-    option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive")
 }
 
 /// The one validator of all field lines that an application supplies. It writes them, but for those that the connection
@@ -127,19 +124,26 @@ pub(crate) fn write_field(name: &[u8], value: &[u8], into: &mut Vec<u8>) {
 }
 
 /// The options of all the application's `connection` lines, in one line that is left open for ours: true if it is.
-pub(crate) fn write_options(headers: &[Pair<'_>], found: &Found<'_>, into: &mut Vec<u8>) -> bool {
-    if !found.has_options {
-        return false;
-    }
-    let lines = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"connection"));
-    let options = lines.flat_map(|(_, value)| syntax::members(value)).filter(|option| !says_whether_to_keep(option));
+///
+/// Whether the connection is kept is ours to say. But "when a field aside from Connection is used to supply control
+/// information for or about the current connection, the sender MUST list the corresponding field name" (RFC 9110 §7.6.1):
+/// so `keep-alive` is written where it names a field. Not to HTTP/1.0, where it is our answer.
+pub(crate) fn write_options(headers: &[Pair<'_>], version: Version, into: &mut Vec<u8>) -> bool {
+    let lines = |wanted: &'static [u8]| headers.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(wanted));
+    let keep_alive = &b"keep-alive"[..];
+    let names_a_field = version == Version::Http11 && lines(keep_alive).next().is_some();
+    let is_ours = |option: &[u8]| {
+        option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(keep_alive) && !names_a_field
+    };
     let mut before: &[u8] = b"connection: ";
-    for option in options {
+    let mut is_open = false;
+    for option in lines(b"connection").flat_map(|(_, value)| syntax::members(value)).filter(|option| !is_ours(option)) {
         into.extend_from_slice(before);
         into.extend_from_slice(option);
         before = b", ";
+        is_open = true;
     }
-    true
+    is_open
 }
 
 macro_rules! registered_status_lines {

@@ -169,7 +169,7 @@ impl Writer {
 
     /// The application's `connection` options, in a line that is left open for ours.
     fn add_options(&mut self, headers: &[Pair<'_>], found: &Found<'_>) {
-        self.line_is_open = response::write_options(headers, found, &mut self.held);
+        self.line_is_open = found.has_options && response::write_options(headers, self.asked.version, &mut self.held);
         // "A sender of Upgrade MUST also send an "Upgrade" connection option" (RFC 9110 §7.8): a 101, a 426, or whoever
         // just says what it speaks. The application may have sent it itself.
         if found.upgrade != Once::Absent && !found.names_upgrade {

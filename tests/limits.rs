@@ -1226,6 +1226,7 @@ fn a_config_that_cannot_be_is_refused() {
         ("TRANSFER-ENCODING", "chunked", false),
         ("date", "a", false),
         ("Upgrade", "a", false),
+        ("Keep-Alive", "timeout=5", false),
         ("dates", "a", true),
     ];
     for &(name, value, may_be) in headers {
