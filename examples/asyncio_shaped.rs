@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future::or;
-use sansgi::{Action, Connection, Date, Driver, Instant};
+use sansgi::{Action, Connection, Date, Driver, Instant, Wait};
 use socket2::SockRef;
 
 use app::{Moving, Part, Server};
@@ -33,6 +33,8 @@ struct HttpProtocol {
     driver: RefCell<Driver>,
     file: RefCell<Moving>,
     transport: OnceCell<Transport>,
+    /// What it was last told to wait for.
+    wait: Cell<Wait>,
     /// In the transport's buffer.
     unsent: Cell<usize>,
     timer: RefCell<Option<TimerHandle>>,
@@ -80,8 +82,8 @@ impl HttpProtocol {
     fn new(event_loop: EventLoop, server: Server) -> Self {
         let driver = RefCell::new(Driver::new(Connection::new(Arc::clone(&server.config))));
         let (file, transport, unsent) = (RefCell::new(Moving::new(&server.app)), OnceCell::new(), Cell::new(0));
-        let (timer, watcher) = (RefCell::new(None), RefCell::new(None));
-        Self { event_loop, server, driver, file, transport, unsent, timer, watcher }
+        let (wait, timer, watcher) = (Cell::default(), RefCell::new(None), RefCell::new(None));
+        Self { event_loop, server, driver, file, transport, wait, unsent, timer, watcher }
     }
 
     /// Asks what to do until there is nothing to do: after every callback, and after every change by the application.
@@ -92,7 +94,11 @@ impl HttpProtocol {
         }
         while !transport.is_closing() {
             self.driver.borrow_mut().lock().set_date(Date::now());
-            let action = self.driver.borrow_mut().lock().next_action(self.server.clock.now());
+            let now = self.server.clock.now();
+            if app::is_late(self.wait.get(), now) {
+                return self.look_again(transport);
+            }
+            let action = self.driver.borrow_mut().lock().next_action(now);
             let (wait, part) = match action {
                 Action::Wait(wait) => (wait, None),
                 Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
@@ -119,6 +125,7 @@ impl HttpProtocol {
                 }
                 Action::Disconnect(_) | _ => continue, // the task holds all that its exchange has
             };
+            self.wait.set(wait);
             if wait.write && self.unsent.get() == 0 {
                 let mut driver = self.driver.borrow_mut();
                 let mut conn = driver.lock();
@@ -141,16 +148,30 @@ impl HttpProtocol {
                 conn.handle_written(given - self.unsent.get());
                 continue;
             }
-            if wait.read {
-                transport.resume_reading();
-            } else {
-                transport.pause_reading();
-            }
+            self.read_or_pause(transport);
             return self.wake_at(wait.deadline);
         }
         // It is over: nothing keeps this alive.
         self.wake_at(None);
         self.watcher.take().into_iter().for_each(Task::cancel);
+    }
+
+    fn read_or_pause(&self, transport: &Transport) {
+        if self.wait.get().read {
+            transport.resume_reading();
+        } else {
+            transport.pause_reading();
+        }
+    }
+
+    /// A protocol cannot read by itself. But what is called later is called when the loop has looked at the sockets.
+    fn look_again(self: &Rc<Self>, transport: &Transport) {
+        self.read_or_pause(transport);
+        let this = Rc::clone(self);
+        self.event_loop.call_later(Duration::ZERO, move || {
+            this.wait.take();
+            this.turn();
+        });
     }
 
     fn wake_at(self: &Rc<Self>, deadline: Option<Instant>) {

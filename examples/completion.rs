@@ -47,13 +47,14 @@ async fn drive(stream: TcpStream, server: Server) {
     let (mut reading, mut writing): (Option<Submitted<BytesMut>>, Option<Submitted<Bytes>>) = (None, None);
     let mut unsent = Bytes::new();
     let Ok(arrival) = stream.to_poll_fd() else { return };
+    let mut now = server.clock.now();
     loop {
         if server.shutdown.is_requested() {
             driver.lock().handle_shutdown();
         }
         driver.lock().set_date(Date::now());
-        let action = driver.lock().next_action(server.clock.now());
-        let (wait, part) = match action {
+        let action = driver.lock().next_action(now);
+        let (mut wait, part) = match action {
             Action::Wait(wait) => (wait, None),
             Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
             Action::Start(id, request) => {
@@ -92,48 +93,73 @@ async fn drive(stream: TcpStream, server: Server) {
             let (mut stream, chunk) = (stream.clone(), unsent.clone());
             writing = Some(Box::pin(async move { stream.write(chunk).await }));
         }
-        // A read is submitted when there is something to read. One that waited for it would have to be cancelled at a
-        // `Switch`, without a loss, and compio's `CancelToken` is deaf in an optimised build (0.19.2).
-        let is_awaited = wait.read && reading.is_none();
-        let readable = async {
-            let _ = maybe(is_awaited.then(|| arrival.read_ready())).await; // what is wrong is told by the read
-            Completed::Readable
-        };
-        let read = async {
-            let done = maybe(reading.as_mut()).await;
-            reading = None;
-            Completed::Read(done)
-        };
-        let write = async {
-            let done = maybe(writing.as_mut()).await;
-            writing = None;
-            Completed::Write(done)
-        };
-        let late = maybe(wait.deadline.map(|deadline| time::sleep_until(server.clock.to_std(deadline))));
-        let other = async {
-            or(or(driver.changed(), &mut shutdown), late).await;
-            Completed::Neither
-        };
-        let completed = or(or(readable, or(read, write)), other).await;
-        let mut conn = driver.lock();
-        match completed {
-            Completed::Readable => {
-                let (mut stream, buffer) = (stream.clone(), conn.read_buffer());
-                reading = Some(Box::pin(async move { stream.read(buffer).await }));
+        // Until the next question is in time; or late, but behind all that the kernel has done by then (`app/late.rs`).
+        loop {
+            let is_late = app::is_late(wait, now);
+            // A read is submitted when there is something to read. One that waited for it would have to be cancelled at a
+            // `Switch`, without a loss, and compio's `CancelToken` is deaf in an optimised build (0.19.2).
+            let is_awaited = wait.read && reading.is_none();
+            let readable = async {
+                let _ = maybe(is_awaited.then(|| arrival.read_ready())).await; // what is wrong is told by the read
+                Completed::Readable
+            };
+            let read = async {
+                let done = maybe(reading.as_mut()).await;
+                (reading, wait.read) = (None, false);
+                Completed::Read(done)
+            };
+            let write = async {
+                let done = maybe(writing.as_mut()).await;
+                writing = None;
+                Completed::Write(done)
+            };
+            let late = maybe(wait.deadline.map(|deadline| time::sleep_until(server.clock.to_std(deadline))));
+            let other = async {
+                if is_late {
+                    // Meanwhile the runtime asks the kernel.
+                    time::sleep(Duration::from_millis(1)).await;
+                } else {
+                    or(or(driver.changed(), &mut shutdown), late).await;
+                }
+                Completed::Neither
+            };
+            let completed = or(or(readable, or(read, write)), other).await;
+            let mut conn = driver.lock();
+            match completed {
+                Completed::Readable => {
+                    let (mut stream, buffer) = (stream.clone(), conn.read_buffer());
+                    reading = Some(Box::pin(async move { stream.read(buffer).await }));
+                }
+                Completed::Read(done) => after_read(done, &mut conn),
+                Completed::Write(done) => after_write(done, &mut conn, &mut unsent),
+                Completed::Neither if is_late => break,
+                Completed::Neither => {}
             }
-            Completed::Read(BufResult(Ok(0), _)) => conn.handle_eof(),
-            Completed::Read(BufResult(Ok(_), buffer)) => conn.handle_read(buffer),
-            Completed::Write(BufResult(Ok(written), _)) => {
-                unsent.advance(written);
-                conn.handle_written(written);
+            now = server.clock.now();
+            if !app::is_late(wait, now) {
+                break;
             }
-            Completed::Read(BufResult(Err(error), _)) | Completed::Write(BufResult(Err(error), _))
-                if error.kind() != ErrorKind::Interrupted =>
-            {
-                conn.handle_disconnect();
-            }
-            Completed::Read(_) | Completed::Write(_) | Completed::Neither => {}
         }
+    }
+}
+
+fn after_read(BufResult(done, buffer): BufResult<usize, BytesMut>, conn: &mut Connection) {
+    match done {
+        Ok(0) => conn.handle_eof(),
+        Ok(_) => conn.handle_read(buffer),
+        Err(error) if error.kind() == ErrorKind::Interrupted => {}
+        Err(_) => conn.handle_disconnect(),
+    }
+}
+
+fn after_write(BufResult(done, _): BufResult<usize, Bytes>, conn: &mut Connection, unsent: &mut Bytes) {
+    match done {
+        Ok(written) => {
+            unsent.advance(written);
+            conn.handle_written(written);
+        }
+        Err(error) if error.kind() == ErrorKind::Interrupted => {}
+        Err(_) => conn.handle_disconnect(),
     }
 }
 

@@ -14,6 +14,7 @@ mod network;
 
 use core::array;
 use core::future::poll_fn;
+use core::mem;
 use core::task::Poll;
 use std::io;
 use std::net::TcpListener;
@@ -23,9 +24,9 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use embassy_futures::join::join_array;
 use embassy_futures::select::{Either, Either3, select, select3, select4};
-use embassy_futures::{block_on, yield_now};
-use embedded_io_async::{Read, Write};
-use sansgi::{Action, Connection, Date, Driver};
+use embassy_futures::{block_on, poll_once, yield_now};
+use embedded_io_async::{ErrorKind, Read, Write};
+use sansgi::{Action, Connection, Date, Driver, Wait};
 
 use app::{Moving, Part, Server, Tasks, maybe};
 use network::{Network, TcpSocket};
@@ -41,13 +42,26 @@ async fn drive(socket: TcpSocket<'_>, server: &Server) {
     let mut file = Moving::new(&server.app);
     let mut shutdown = server.shutdown.requested();
     let (mut received, mut sending) = ([0; 2048], Bytes::new());
+    let mut wait = Wait::default();
     loop {
         if server.shutdown.is_requested() {
             driver.lock().handle_shutdown();
         }
         driver.lock().set_date(Date::now());
-        let action = driver.lock().next_action(clock.now());
-        let (wait, part) = match action {
+        let now = clock.now();
+        if app::is_late(wait, now) {
+            // As `look_again` of the other drivers, on a socket that can only be awaited.
+            let (mut reader, mut writer) = socket.split();
+            if let Poll::Ready(done) = poll_once(maybe((!sending.is_empty()).then(|| writer.write(&sending)))) {
+                after_write(done, &mut sending, &mut driver);
+            }
+            if let Poll::Ready(done) = poll_once(maybe(mem::take(&mut wait).read.then(|| reader.read(&mut received)))) {
+                after_read(done, &received, &mut driver);
+            }
+        }
+        let action = driver.lock().next_action(now);
+        let part;
+        (wait, part) = match action {
             Action::Wait(wait) => (wait, None),
             Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
             Action::Start(id, request) => {
@@ -83,19 +97,32 @@ async fn drive(socket: TcpSocket<'_>, server: &Server) {
             poll_fn(|_| if deadline.is_some_and(|at| at <= clock.now()) { Poll::Ready(()) } else { Poll::Pending });
         let woken = poll_fn(|_| if tasks.is_woken() { Poll::Ready(()) } else { Poll::Pending });
         match select3(write, read, select4(driver.changed(), woken, &mut shutdown, late)).await {
-            Either3::First(Ok(written)) => {
-                sending.advance(written);
-                driver.lock().handle_written(written);
-            }
-            Either3::Second(Ok(0)) => driver.lock().handle_eof(),
-            Either3::Second(Ok(length)) => driver.lock().handle_bytes(&received[..length]),
-            Either3::First(Err(_)) | Either3::Second(Err(_)) => driver.lock().handle_disconnect(),
+            Either3::First(done) => after_write(done, &mut sending, &mut driver),
+            Either3::Second(done) => after_read(done, &received, &mut driver),
             Either3::Third(_) => {}
         }
     }
     while !tasks.is_empty() {
         tasks.poll();
         yield_now().await;
+    }
+}
+
+fn after_write(done: Result<usize, ErrorKind>, sending: &mut Bytes, driver: &mut Driver) {
+    match done {
+        Ok(length) => {
+            sending.advance(length);
+            driver.lock().handle_written(length);
+        }
+        Err(_) => driver.lock().handle_disconnect(),
+    }
+}
+
+fn after_read(done: Result<usize, ErrorKind>, received: &[u8], driver: &mut Driver) {
+    match done {
+        Ok(0) => driver.lock().handle_eof(),
+        Ok(length) => driver.lock().handle_bytes(&received[..length]),
+        Err(_) => driver.lock().handle_disconnect(),
     }
 }
 

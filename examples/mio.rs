@@ -12,6 +12,7 @@ pub(crate) mod app;
 mod reactor;
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::mem;
 use std::net::{self, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use std::task::Context;
 
 use mio::Registry;
 use mio::net::TcpStream;
-use sansgi::{Action, Connection, Driver, Instant};
+use sansgi::{Action, Connection, Driver, Instant, Wait};
 
 use app::{Moving, Part, Server, Tasks};
 use reactor::Reactor;
@@ -31,6 +32,9 @@ pub(crate) struct Peer {
     driver: Driver,
     tasks: Tasks,
     file: Moving,
+    /// What it was last told to wait for.
+    wait: Wait,
+    part: Option<Part>,
 }
 
 impl Peer {
@@ -38,7 +42,7 @@ impl Peer {
     pub(crate) fn new(stream: TcpStream, server: &Server, notify: impl Fn() + Send + Sync + 'static) -> Self {
         let (driver, clock) = (Driver::new(Connection::new(Arc::clone(&server.config))), server.clock);
         let (tasks, file) = (Tasks::new(move || clock.now(), notify), Moving::new(&server.app));
-        Self { stream: Some(stream), driver, tasks, file }
+        Self { stream: Some(stream), driver, tasks, file, wait: Wait::default(), part: None }
     }
 
     /// Reads into `room`, which serves all of them: to copy a request out of it costs less than to clear a buffer for each
@@ -47,7 +51,12 @@ impl Peer {
     pub(crate) fn turn(&mut self, registry: &Registry, server: &Server, room: &mut [u8]) -> Option<Instant> {
         self.driver.lock().set_date(app::date());
         for _ in 0..64 {
-            let action = self.driver.lock().next_action(server.clock.now());
+            let now = server.clock.now();
+            if let Some(stream) = self.stream.as_ref().filter(|_| app::is_late(self.wait, now)) {
+                let wait = mem::take(&mut self.wait);
+                app::look_again(stream, &mut self.driver.lock(), &mut self.file, wait, self.part);
+            }
+            let action = self.driver.lock().next_action(now);
             let (wait, part) = match action {
                 Action::Wait(wait) => (wait, None),
                 Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
@@ -73,6 +82,7 @@ impl Peer {
                 }
                 Action::Disconnect(_) | _ => continue, // the task holds all that its exchange has
             };
+            (self.wait, self.part) = (wait, part);
             if self.tasks.poll() {
                 continue;
             }

@@ -10,6 +10,7 @@
 pub(crate) mod app;
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::mem;
 use std::net::{self, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::sync::mpsc::sync_channel;
@@ -17,12 +18,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use sansgi::{Action, Connection, Driver};
+use sansgi::{Action, Connection, Driver, Wait};
 
 use app::{Moving, Part, Server, Tasks};
 
 /// A blocking read ends only by its timeout, so a shutdown is noticed within half a second.
 const TICK: Duration = Duration::from_millis(500);
+
+/// Of none at all the standard library makes an error.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Each is a thread and a descriptor, of which most systems allow a process a thousand.
 const MOST_CONNECTIONS: usize = 512;
@@ -36,16 +40,22 @@ fn drive(mut stream: TcpStream, server: &Server) {
     let mut tasks = Tasks::new(move || clock.now(), move || this_thread.unpark());
     let mut file = Moving::new(&server.app);
     let mut timeout = Duration::ZERO;
+    let (mut wait, mut part) = (Wait::default(), None);
     loop {
         if server.shutdown.is_requested() {
             driver.lock().handle_shutdown();
         }
+        let now = clock.now();
+        if app::is_late(wait, now) {
+            let _ = set_timeout(&stream, &mut timeout, SHORTEST); // where that fails, so does what follows
+            app::look_again(&stream, &mut driver.lock(), &mut file, mem::take(&mut wait), part);
+        }
         let action = {
             let mut conn = driver.lock();
             conn.set_date(app::date());
-            conn.next_action(clock.now())
+            conn.next_action(now)
         };
-        let (wait, part) = match action {
+        (wait, part) = match action {
             Action::Wait(wait) => (wait, None),
             Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
             Action::Start(id, request) => {
@@ -66,7 +76,7 @@ fn drive(mut stream: TcpStream, server: &Server) {
         }
         let deadline = wait.deadline.into_iter().chain(tasks.alarm()).min();
         let left = deadline.map_or(TICK, |deadline| deadline.saturating_duration_since(clock.now()));
-        let done = set_timeout(&stream, &mut timeout, left.clamp(Duration::from_millis(1), TICK));
+        let done = set_timeout(&stream, &mut timeout, left.clamp(SHORTEST, TICK));
         let done = done.and_then(|()| {
             if wait.write {
                 write(&mut stream, &mut driver, &mut file, part)

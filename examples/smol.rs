@@ -10,12 +10,13 @@
 pub(crate) mod app;
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::mem;
 use std::net::{self, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sansgi::{Action, Connection, Date, Driver};
+use sansgi::{Action, Connection, Date, Driver, Wait};
 use smol::future::or;
 use smol::{Async, Timer};
 
@@ -31,13 +32,18 @@ async fn drive(stream: Async<TcpStream>, server: Server) {
     let mut driver = Driver::new(Connection::new(Arc::clone(&server.config)));
     let mut file = Moving::new(&server.app);
     let mut shutdown = server.shutdown.requested();
+    let (mut wait, mut part) = (Wait::default(), None);
     loop {
         if server.shutdown.is_requested() {
             driver.lock().handle_shutdown();
         }
         driver.lock().set_date(Date::now());
-        let action = driver.lock().next_action(server.clock.now());
-        let (wait, part) = match action {
+        let now = server.clock.now();
+        if app::is_late(wait, now) {
+            app::look_again(stream.get_ref(), &mut driver.lock(), &mut file, mem::take(&mut wait), part);
+        }
+        let action = driver.lock().next_action(now);
+        (wait, part) = match action {
             Action::Wait(wait) => (wait, None),
             Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
             Action::Start(id, request) => {

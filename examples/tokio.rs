@@ -11,6 +11,7 @@ pub(crate) mod app;
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
+use std::mem;
 use std::net;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use sansgi::{Action, Connection, Driver};
+use sansgi::{Action, Connection, Driver, Wait};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::tcp::ReadHalf;
@@ -51,6 +52,7 @@ async fn turns(
     let mut alarm = pin!(time::sleep(Duration::MAX));
     let (mut reader, writer) = stream.split();
     let mut error = pin!(writer.ready(Interest::ERROR));
+    let (mut wait, mut part) = (Wait::default(), None);
     poll_fn(|context| {
         driver.lock().set_date(app::date());
         loop {
@@ -58,8 +60,12 @@ async fn turns(
             if shutdown.as_mut().poll(context).is_ready() {
                 driver.lock().handle_shutdown();
             }
-            let action = driver.lock().next_action(server.clock.now());
-            let (wait, part) = match action {
+            let now = server.clock.now();
+            if app::is_late(wait, now) {
+                app::look_again(writer.as_ref(), &mut driver.lock(), &mut file, mem::take(&mut wait), part);
+            }
+            let action = driver.lock().next_action(now);
+            (wait, part) = match action {
                 Action::Wait(wait) => (wait, None),
                 Action::Transfer { token, remaining, wait } => (wait, Some(Part { token, remaining })),
                 Action::Start(id, request) => {

@@ -1,8 +1,8 @@
 //! One suite for all drivers of `examples/`, over real loopback sockets: each case is run with each driver.
 //!
-//! No case sleeps, but for two, about a silence and about slowness, and none asserts how long something took: it waits for
-//! an event, with a bound that only a hanging driver reaches. `SANSGI_FULL=1` makes the transfers 100 MB and the connections
-//! 10,000.
+//! No case sleeps, but for three, about a silence, slowness and a stop, and none asserts how long something took: it waits
+//! for an event, with a bound that only a hanging driver reaches. `SANSGI_FULL=1` makes the transfers 100 MB and the
+//! connections 10,000.
 
 // The drivers share files, as every example is a program of its own.
 #![allow(clippy::duplicate_mod)]
@@ -17,8 +17,13 @@ mod client;
 mod files;
 #[path = "drivers/memory.rs"]
 mod memory;
+#[path = "drivers/process.rs"]
+mod process;
 #[path = "drivers/running.rs"]
 mod running;
+#[cfg(target_os = "linux")]
+#[path = "drivers/stopped.rs"]
+mod stopped;
 
 #[allow(dead_code, reason = "its `main`")]
 #[path = "../examples/asyncio_shaped.rs"]
@@ -79,6 +84,8 @@ macro_rules! suite {
             suite!(files: file, file_that_is_too_short, file_that_is_truncated, file_that_is_gone);
             #[cfg(target_os = "linux")]
             suite!(files: file_that_cannot_be_sent);
+            #[cfg(target_os = "linux")]
+            suite!(stopped: stopped_for_too_long);
 
             #[test]
             fn flat_memory() {
@@ -110,11 +117,11 @@ mod with {
     suite!(smol, lacks: [HangUp]);
 }
 
-/// The server's side of `flat_memory`, in a process of its own.
+/// A driver in a process of its own.
 #[test]
-#[ignore = "started by flat_memory"]
+#[ignore = "started by the cases that need one"]
 fn server_process() {
-    memory::serve(|name| match name {
+    process::serve(|name| match name {
         "serve" => Some(running::start!(serve)),
         "completion" => Some(running::start!(completion)),
         "asyncio_shaped" => Some(running::start!(asyncio_shaped)),

@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports, reason = "each driver uses a part of it")]
 
 mod cli;
+mod late;
 mod moving;
 mod shutdown;
 mod tasks;
@@ -24,6 +25,7 @@ use socket2::SockRef;
 use tungstenite::protocol::{Role, WebSocket};
 
 pub(crate) use cli::{main, seed};
+pub(crate) use late::{is_late, look_again};
 pub(crate) use moving::{Moving, Part};
 pub(crate) use shutdown::{Shutdown, Tracker};
 pub(crate) use tasks::{Applications, Tasks};

@@ -166,20 +166,16 @@ impl EventLoop {
     /// Until it is told to stop, and nothing is left to do.
     pub(crate) fn run<P: Protocol + 'static>(&self, protocol_factory: impl Fn() -> Rc<P>) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
-        loop {
-            self.run_tasks();
-            self.run_timers();
-            if self.0.listener.borrow().is_none()
-                && self.0.connections.borrow().is_empty()
-                && self.0.tasks.borrow().is_empty()
-            {
-                return Ok(());
-            }
-            let next_timer = self.0.timers.borrow().first_key_value().map(|(key, _)| key.0);
-            let timeout = next_timer.map(|at| at.saturating_duration_since(Instant::now()));
+        while self.0.listener.borrow().is_some()
+            || !self.0.connections.borrow().is_empty()
+            || !self.0.tasks.borrow().is_empty()
+            || !self.0.timers.borrow().is_empty()
+        {
+            let (now, next_timer) = (Instant::now(), self.0.timers.borrow().first_key_value().map(|(key, _)| key.0));
+            let timeout = next_timer.map(|at| at.saturating_duration_since(now));
             match self.0.poll.borrow_mut().poll(&mut events, timeout) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                Ok(()) | Err(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                polled => polled?,
             }
             for event in &events {
                 let connection = self.0.connections.borrow().get(&event.token()).cloned();
@@ -197,7 +193,11 @@ impl EventLoop {
                     _ => {}
                 }
             }
+            // Only now, as in asyncio: what came before a timer was due is told before it, however late the loop is.
+            self.run_timers(now);
+            self.run_tasks();
         }
+        Ok(())
     }
 
     fn accept<P: Protocol + 'static>(&self, protocol_factory: &impl Fn() -> Rc<P>) {
@@ -253,10 +253,11 @@ impl EventLoop {
         }
     }
 
-    fn run_timers(&self) {
+    /// Those that were due then, before the sockets were looked at.
+    fn run_timers(&self, now: Instant) {
         loop {
             let mut timers = self.0.timers.borrow_mut();
-            let Some(timer) = timers.first_entry().filter(|timer| timer.key().0 <= Instant::now()) else { return };
+            let Some(timer) = timers.first_entry().filter(|timer| timer.key().0 <= now) else { return };
             let callback = timer.remove();
             drop(timers);
             callback();

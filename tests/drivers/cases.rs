@@ -16,7 +16,7 @@ use crate::running::{BOUND, Lack, Running, Subject};
 /// What the application serves as `/file`.
 const WAIT: &[u8] = b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n";
 
-fn with_timeouts(timeouts: Timeouts) -> Config {
+pub(crate) fn with_timeouts(timeouts: Timeouts) -> Config {
     Config::builder().timeouts(timeouts).build().expect("valid")
 }
 

@@ -117,7 +117,7 @@ impl Client {
         }
     }
 
-    fn take(&mut self, mut size: u64, take: &mut impl FnMut(&[u8])) -> io::Result<()> {
+    pub(crate) fn take(&mut self, mut size: u64, take: &mut impl FnMut(&[u8])) -> io::Result<()> {
         while size > 0 {
             let part = self.reader.fill_buf()?;
             if part.is_empty() {
