@@ -143,6 +143,10 @@ impl HttpProtocol {
                         chunk.len()
                     }),
                 };
+                // What it could not send is lost with the connection, of which we hear by `connection_lost`.
+                if transport.is_closing() {
+                    continue;
+                }
                 // What it has sent is with the kernel; of what it buffers we hear by `resume_writing`.
                 self.unsent.set(transport.get_write_buffer_size());
                 conn.handle_written(given - self.unsent.get());
