@@ -16,6 +16,7 @@ use core::array;
 use core::future::poll_fn;
 use core::mem;
 use core::task::Poll;
+use core::time::Duration;
 use std::io;
 use std::net::TcpListener;
 use std::process::ExitCode;
@@ -33,6 +34,9 @@ use network::{Network, TcpSocket};
 
 /// How many connections there can be: each has its buffers from the start to the end.
 const SOCKETS: usize = 8;
+
+/// How long an application may go on after its connection has ended. Then it is dropped: the socket is another client's.
+const GRACE: Duration = Duration::from_secs(5);
 
 async fn drive(socket: TcpSocket<'_>, server: &Server) {
     let clock = server.clock;
@@ -102,7 +106,8 @@ async fn drive(socket: TcpSocket<'_>, server: &Server) {
             Either3::Third(_) => {}
         }
     }
-    while !tasks.is_empty() {
+    let until = clock.now() + GRACE;
+    while !tasks.is_empty() && clock.now() < until {
         tasks.poll();
         yield_now().await;
     }

@@ -142,6 +142,19 @@ pub(crate) fn response_of_a_thread(subject: &Subject) {
     assert_eq!(other.response().status, 200);
 }
 
+/// Eight are all that the embedded one can serve at a time. They go on when their connections have ended, and nobody
+/// releases them; others are served all the same.
+pub(crate) fn applications_that_go_on(subject: &Subject) {
+    let running = subject.start(Config::default());
+    for _ in 0..8 {
+        let mut client = Client::connect(&running);
+        client.send("GET /thread HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        assert_eq!(client.response().text(), "I come from a thread.");
+        client.is_closed();
+    }
+    is_alive(&running);
+}
+
 /// A server that closes with unread bytes resets, and "the reset packet might erase the client's unacknowledged input
 /// buffers before they can be read" (RFC 9112 §9.6): the client that writes everything before it reads gets its answer all
 /// the same.
