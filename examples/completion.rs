@@ -4,7 +4,7 @@
 //! cargo run --example completion -- --host 127.0.0.1 --port 8000
 //! ```
 //!
-//! A line on standard input (press Enter) shuts it down gracefully.
+//! Ctrl-C, SIGTERM or a line on standard input shuts it down gracefully.
 
 #[path = "app/mod.rs"]
 pub(crate) mod app;

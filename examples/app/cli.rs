@@ -1,4 +1,4 @@
-//! What every driver's `main` does: flags, the listener, and a graceful shutdown by a line on standard input.
+//! What every driver's `main` does: flags, the listener, and a graceful shutdown by a line on standard input or a signal.
 
 use std::env;
 use std::io;
@@ -8,7 +8,7 @@ use std::thread;
 
 use sansgi::Config;
 
-use super::{App, Server};
+use super::{App, Server, Shutdown};
 
 /// Serves until shutdown is requested and the last connection has ended.
 pub(crate) type Serve = fn(TcpListener, &Server) -> io::Result<()>;
@@ -25,6 +25,8 @@ pub(crate) fn main(name: &str, serve: Serve) -> ExitCode {
     println!("http://{address}/");
     let server = Server::new(config, App::new());
     let shutdown = server.shutdown.clone();
+    #[cfg(unix)]
+    on_signal(shutdown.clone());
     thread::spawn(move || {
         // Standard input that is closed, as of a service, asks for nothing.
         if io::stdin().read_line(&mut String::new()).is_ok_and(|length| length > 0) {
@@ -38,6 +40,21 @@ pub(crate) fn main(name: &str, serve: Serve) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// By the first Ctrl-C or `kill`. The second one ends the process, whatever is in flight.
+#[cfg(unix)]
+fn on_signal(shutdown: Shutdown) {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+
+    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]) else { return };
+    thread::spawn(move || {
+        let mut signals = signals.forever();
+        if signals.next().is_some() {
+            shutdown.request();
+        }
+        signals.for_each(|signal| drop(signal_hook::low_level::emulate_default_handler(signal)));
+    });
 }
 
 fn listen() -> Result<(TcpListener, String, Config), String> {

@@ -1,5 +1,6 @@
 //! Runs the tokio driver behind proxies and in front of clients, and writes down what was seen: `peers/run`.
 
+#[allow(dead_code, reason = "some cases have nothing to do with a proxy")]
 #[path = "../../tests/drivers/cases.rs"]
 mod cases;
 #[path = "../../tests/drivers/client.rs"]
