@@ -72,7 +72,8 @@ macro_rules! suite {
 
             suite!(cases: keep_alive, http_1_0, pipelining, expectation, echo_while_it_arrives, sleeps);
             suite!(cases: piece_that_no_socket_takes_at_once, client_resets_while_it_is_written_to);
-            suite!(cases: response_of_a_thread, applications_that_go_on, early_response_is_read, early_response_keeps_alive);
+            suite!(cases: response_of_a_thread, applications_that_go_on);
+            suite!(cases: early_response_is_read, early_response_keeps_alive);
             suite!(cases: client_closes, client_half_closes, client_resets, client_resets_behind_a_full_buffer);
             suite!(cases: half_close, torn_request, malformed);
             suite!(cases: idle_deadline, head_deadline, body_deadline, write_deadline);
