@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Requests a second of three examples beside a server on hyper that gives the same answer, under wrk on loopback: each in
-# turn, several rounds, the ratio of the medians. `bash benches/load.sh [rounds [seconds]]`. Needs cargo, curl and wrk.
+# Requests a second of three examples beside a server on hyper that gives the same answer, under wrk on loopback: each
+# in turn, several rounds, the ratio of the medians. `bash benches/load.sh [rounds [seconds]]`. Needs cargo, curl and
+# wrk.
 #
 # All are built alike, as `benches/Cargo.toml` says. `tokio` is beside hyper on the same runtime, with a thread for each
 # core; `mio` beside hyper on one thread; `serve` has a thread for each connection, and is beside hyper as it comes.

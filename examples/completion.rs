@@ -96,8 +96,8 @@ async fn drive(stream: TcpStream, server: Server) {
         // Until the next question is in time; or late, but behind all that the kernel has done by then (`app/late.rs`).
         loop {
             let is_late = app::is_late(wait, now);
-            // A read is submitted when there is something to read. One that waited for it would have to be cancelled at a
-            // `Switch`, without a loss, and compio's `CancelToken` is deaf in an optimised build (0.19.2).
+            // A read is submitted when there is something to read. One that waited for it would have to be cancelled at
+            // a `Switch`, without a loss, and compio's `CancelToken` is deaf in an optimised build (0.19.2).
             let is_awaited = wait.read && reading.is_none();
             let readable = async {
                 let _ = maybe(is_awaited.then(|| arrival.read_ready())).await; // what is wrong is told by the read

@@ -35,7 +35,8 @@ use network::{Network, TcpSocket};
 /// How many connections there can be: each has its buffers from the start to the end.
 const SOCKETS: usize = 8;
 
-/// How long an application may go on after its connection has ended. Then it is dropped: the socket is another client's.
+/// How long an application may go on after its connection has ended. Then it is dropped: the socket is another
+/// client's.
 const GRACE: Duration = Duration::from_secs(5);
 
 async fn drive(socket: TcpSocket<'_>, server: &Server) {

@@ -45,9 +45,9 @@ impl Peer {
         Self { stream: Some(stream), driver, tasks, file, wait: Wait::default(), part: None }
     }
 
-    /// Reads into `room`, which serves all of them: to copy a request out of it costs less than to clear a buffer for each
-    /// read. Readiness is told once, so this goes on until the socket says that it would block, but only so far: others want
-    /// their turn too. Its next one is due at the time that it returns, if nothing happens before.
+    /// Reads into `room`, which serves all of them: to copy a request out of it costs less than to clear a buffer for
+    /// each read. Readiness is told once, so this goes on until the socket says that it would block, but only so far:
+    /// others want their turn too. Its next one is due at the time that it returns, if nothing happens before.
     pub(crate) fn turn(&mut self, registry: &Registry, server: &Server, room: &mut [u8]) -> Option<Instant> {
         self.driver.lock().set_date(app::date());
         for _ in 0..64 {

@@ -20,7 +20,8 @@ fn main() -> Result<(), SendError> {
     let mut is_sent = false;
 
     while !listen(&mut conn, id) {
-        // A driver asks after every call. Here it is told to sleep, until the time that is for the client to be heard of.
+        // A driver asks after every call. Here it is told to sleep, until the time that is for the client to be heard
+        // of.
         let _ = conn.next_action(now);
         now += Duration::from_millis(100);
         if now >= send_at && !is_sent {

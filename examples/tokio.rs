@@ -39,8 +39,8 @@ async fn drive(mut stream: TcpStream, server: Server) {
     applications.ended().await;
 }
 
-/// Until the socket is to be closed, or is another protocol's. One `poll` for all that happens in the meantime: within it
-/// nobody needs to be woken, and a request costs no turn of the runtime.
+/// Until the socket is to be closed, or is another protocol's. One `poll` for all that happens in the meantime: within
+/// it nobody needs to be woken, and a request costs no turn of the runtime.
 async fn turns(
     stream: &mut TcpStream,
     driver: &mut Driver,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All targets one after the other, for long, on stable: `bash fuzz/long.sh [seconds of each] [directory]`. What is found
-# worth keeping goes into the directory and is where the next run begins; it is `target/long` here if none is given. Each
-# run is noted in its `totals`, by the tree of `src/`, and all of this tree are added up in the end.
+# worth keeping goes into the directory and is where the next run begins; it is `target/long` here if none is given.
+# Each run is noted in its `totals`, by the tree of `src/`, and all of this tree are added up in the end.
 set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-600}

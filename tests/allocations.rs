@@ -436,8 +436,8 @@ fn a_read_of_nothing_holds_nothing() {
     }
 }
 
-/// "Yours while a kernel has it, and as long as you like, whatever is called meanwhile": what is here already is not copied
-/// for each that is out (P13).
+/// "Yours while a kernel has it, and as long as you like, whatever is called meanwhile": what is here already is not
+/// copied for each that is out (P13).
 #[test]
 fn a_lent_buffer_that_stays_out_costs_no_copy_of_what_is_here() {
     const READS: usize = 16 * 1024;
@@ -463,7 +463,8 @@ fn a_lent_buffer_that_stays_out_costs_no_copy_of_what_is_here() {
     }
 }
 
-/// Behind little that is here a lent buffer's memory is a quarter more than was asked for: it need not move for the next.
+/// Behind little that is here a lent buffer's memory is a quarter more than was asked for: it need not move for the
+/// next.
 #[test]
 fn a_lent_buffer_takes_a_quarter_more_at_most() {
     let mut conn = Connection::new(Config::default());
@@ -491,8 +492,8 @@ fn a_quarter_of_a_buffer_is_not_copied() {
     }
 }
 
-/// By `handle_bytes`, too: a part that was let go leaves its memory for the next read, and one that is held is not written
-/// over.
+/// By `handle_bytes`, too: a part that was let go leaves its memory for the next read, and one that is held is not
+/// written over.
 #[test]
 fn memory_of_a_part_that_was_let_go_serves_the_next() {
     for (are_held, most) in [(false, 2), (true, 16)] {

@@ -1,5 +1,5 @@
-//! The public generators (feature `arbitrary`), as somebody uses them who fuzzes a server of their own: what they make comes
-//! somewhere, all kinds of it come up, and the same bytes always mean the same.
+//! The public generators (feature `arbitrary`), as somebody uses them who fuzzes a server of their own: what they make
+//! comes somewhere, all kinds of it come up, and the same bytes always mean the same.
 
 #![allow(
     clippy::unwrap_used,

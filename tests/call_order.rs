@@ -558,8 +558,8 @@ impl Walk<'_> {
     fn holds(&mut self, was_open: bool) {
         let (fault, reason) = (self.conn.fault(), self.conn.close_reason());
         holds!(self, self.fault.is_none() || self.fault == fault, "{:?} has become {fault:?}", self.fault);
-        // "The first reason stands", but for what then breaks an exchange off or cuts its response, or a hand-over, which may
-        // also come to nothing.
+        // "The first reason stands", but for what then breaks an exchange off or cuts its response, or a hand-over,
+        // which may also come to nothing.
         let switch = Some(CloseReason::Switched);
         let is_cut =
             matches!(reason, Some(CloseReason::WriteTimeout | CloseReason::TransferFailed | CloseReason::ClientLeft));
@@ -1242,7 +1242,8 @@ fn parts_of_any_length_are_moved_to_their_end() {
     assert!(wait.read && !wait.write);
 }
 
-/// A background task of an exchange that is over, which asks between the arrival of the last request and the next question.
+/// A background task of an exchange that is over, which asks between the arrival of the last request and the next
+/// question.
 #[test]
 fn a_receive_of_an_old_id_takes_nothing_from_the_next_request() {
     let mut conn = Connection::new(Config::default());
@@ -1258,8 +1259,8 @@ fn a_receive_of_an_old_id_takes_nothing_from_the_next_request() {
     assert!(matches!(conn.next_action(Instant::ZERO), Action::Start(id, _) if id != old));
 }
 
-/// What cuts a response is why its connection ends, also where that had been decided for another reason before: a log must
-/// not take it for an orderly end.
+/// What cuts a response is why its connection ends, also where that had been decided for another reason before: a log
+/// must not take it for an orderly end.
 #[test]
 fn what_cuts_the_last_response_is_the_reason() {
     for (cut, expected) in [

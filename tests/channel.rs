@@ -1,5 +1,5 @@
-//! `Driver` and `Channel`: all interleavings of a few tasks (`ways`), what wakers may do (`wakers`), and many tasks on real
-//! runtimes (`runtimes`). Nothing here sleeps, and time is virtual where there is any.
+//! `Driver` and `Channel`: all interleavings of a few tasks (`ways`), what wakers may do (`wakers`), and many tasks on
+//! real runtimes (`runtimes`). Nothing here sleeps, and time is virtual where there is any.
 //!
 //! `cargo test --test channel -- --nocapture` prints how many interleavings there are.
 

@@ -1,8 +1,8 @@
-//! Replays the cases of `tests/corpus/*.md`, each of them whole, byte by byte, at every single cut and at random ones: the
-//! log must be the same every time. `tests/corpus/README.md` describes the format.
+//! Replays the cases of `tests/corpus/*.md`, each of them whole, byte by byte, at every single cut and at random ones:
+//! the log must be the same every time. `tests/corpus/README.md` describes the format.
 //!
-//! `SANSGI_BLESS=1` writes the logs that were found into the files. Read them before they are committed: what is right is
-//! not what happens to come out. `SANSGI_CASE=text` runs only the cases whose name has that text in it.
+//! `SANSGI_BLESS=1` writes the logs that were found into the files. Read them before they are committed: what is right
+//! is not what happens to come out. `SANSGI_CASE=text` runs only the cases whose name has that text in it.
 
 #![allow(
     clippy::arithmetic_side_effects,

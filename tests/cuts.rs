@@ -1,15 +1,17 @@
-//! However a stream is cut into reads, the same comes of it (P1 in `SECURITY.md`): each of the inputs at every one and at
-//! every two places, and short ones behind a fixed beginning in all 2ⁿ⁻¹ ways. And what it costs does not depend on the cuts
-//! either (P13): by the connection's own count of the bytes that it has looked at.
+//! However a stream is cut into reads, the same comes of it (P1 in `SECURITY.md`): each of the inputs at every one and
+//! at every two places, and short ones behind a fixed beginning in all 2ⁿ⁻¹ ways. And what it costs does not depend on
+//! the cuts either (P13): by the connection's own count of the bytes that it has looked at.
 //!
 //! Compared are the requests, their bodies with adjacent parts put together, trailers, outcomes, faults, all actions in
-//! their order, the responses as the validator reads them, what is left over for another protocol, and which deadline runs.
+//! their order, the responses as the validator reads them, what is left over for another protocol, and which deadline
+//! runs.
 //!
-//! What is here at once goes a shorter way in places; with each byte at each place it comes to the same as the long way.
+//! What is here at once goes a shorter way in places; with each byte at each place it comes to the same as the long
+//! way.
 //!
-//! `cargo test` cuts long inputs at a part of the pairs of places, at most 11 bytes in all ways, and puts in some bytes of
-//! each kind; `SANSGI_EXHAUST=full cargo test --release --test cuts` cuts at every pair, 16 bytes, and puts in all 256. The
-//! cases of `tests/corpus/` are cut at pairs of places too: what must come out is in their logs.
+//! `cargo test` cuts long inputs at a part of the pairs of places, at most 11 bytes in all ways, and puts in some bytes
+//! of each kind; `SANSGI_EXHAUST=full cargo test --release --test cuts` cuts at every pair, 16 bytes, and puts in all
+//! 256. The cases of `tests/corpus/` are cut at pairs of places too: what must come out is in their logs.
 
 #![allow(
     clippy::unwrap_used,
@@ -282,8 +284,8 @@ fn all_partitions_of_a_tail_change_nothing() {
     println!("{count} streams");
 }
 
-/// What is right and here at once goes a shorter way than what comes byte by byte: a request line, a head, a chunk's line.
-/// The inputs have all of that.
+/// What is right and here at once goes a shorter way than what comes byte by byte: a request line, a head, a chunk's
+/// line. The inputs have all of that.
 const SHORT_WAYS: [&str; 5] = [
     get!(),
     "POST /a?b HTTP/1.1\r\nHost: a\r\nX:\r\nContent-Length: 2\r\n\r\nhi",
@@ -375,8 +377,8 @@ fn work_is_linear_whatever_the_cuts() {
     }
 }
 
-/// The count is worth nothing if it leaves work out: what was looked at and is unfinished is in it, once, and content that
-/// is handed on unread is not.
+/// The count is worth nothing if it leaves work out: what was looked at and is unfinished is in it, once, and content
+/// that is handed on unread is not.
 #[test]
 fn what_is_unfinished_is_counted_and_content_is_not() {
     let long = "0123456789".repeat(100);
@@ -440,8 +442,8 @@ fn a_long_list_of_options_is_looked_at_once_for_all_trailers() {
     assert!((least..most).contains(&usize::try_from(examined).unwrap()), "{examined} bytes, of {}", bytes.len());
 }
 
-/// Nearly all heads come at once, and have a target in origin-form. They are looked at once, whatever is behind them; all
-/// others are looked at in vain first, and for their end as well.
+/// Nearly all heads come at once, and have a target in origin-form. They are looked at once, whatever is behind them;
+/// all others are looked at in vain first, and for their end as well.
 #[test]
 fn a_head_that_comes_at_once_is_looked_at_once() {
     let longest_line = format!("{} /{} HTTP/1.1\r\nhost: a\r\n\r\n", "M".repeat(32), "t".repeat(8 * 1024 - 1));

@@ -397,8 +397,8 @@ fn only_the_time_spent_waiting_counts_for_the_rate() {
     assert_eq!(conn.fault(), Some(ProtocolError::BodyRate));
 }
 
-/// "What was told before the question came in time, however late": 1500 bytes that had come when ten seconds were due are
-/// enough for 15, however much later the driver asks.
+/// "What was told before the question came in time, however late": 1500 bytes that had come when ten seconds were due
+/// are enough for 15, however much later the driver asks.
 #[test]
 fn a_driver_that_asks_late_does_not_make_a_body_slow() {
     let late = at(1000);

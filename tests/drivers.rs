@@ -1,8 +1,8 @@
 //! One suite for all drivers of `examples/`, over real loopback sockets: each case is run with each driver.
 //!
-//! No case sleeps, but for three, about a silence, slowness and a stop, and none asserts how long something took: it waits
-//! for an event, with a bound that only a hanging driver reaches. `SANSGI_FULL=1` makes the transfers 100 MB and the
-//! connections 10,000.
+//! No case sleeps, but for three, about a silence, slowness and a stop, and none asserts how long something took: it
+//! waits for an event, with a bound that only a hanging driver reaches. `SANSGI_FULL=1` makes the transfers 100 MB and
+//! the connections 10,000.
 
 // The drivers share files, as every example is a program of its own.
 #![allow(clippy::duplicate_mod)]

@@ -1,9 +1,9 @@
-//! All short byte strings over small alphabets after fixed prefixes, the connection against the recogniser both ways (P10
-//! in `SECURITY.md`): what one accepts the other accepts too, with the same method, target, fields, body and end;
+//! All short byte strings over small alphabets after fixed prefixes, the connection against the recogniser both ways
+//! (P10 in `SECURITY.md`): what one accepts the other accepts too, with the same method, target, fields, body and end;
 //! what one refuses the other refuses too, with the same status and at the same byte. There is no list of exceptions.
 //!
-//! `cargo test` tries the strings up to a short length. All of them, 2.8 thousand million, of which 66 million had to be tried
-//! one by one (a refused one stands for all that begin with it), in 13 minutes of one core:
+//! `cargo test` tries the strings up to a short length. All of them, 2.8 thousand million, of which 66 million had to
+//! be tried one by one (a refused one stands for all that begin with it), in 13 minutes of one core:
 //! `SANSGI_EXHAUST=full cargo test --release --test exhaustion -- --nocapture`.
 
 #![allow(
@@ -46,7 +46,8 @@ struct Search<'a> {
     compared: u64,
     /// Those that were compared, and those that begin with a refused one.
     decided: u64,
-    /// Compared ones that hold a whole request, and that are refused: a place where there are none of either shows nothing.
+    /// Compared ones that hold a whole request, and that are refused: a place where there are none of either shows
+    /// nothing.
     accepted: u64,
     refused: u64,
     divergences: u64,

@@ -1,19 +1,19 @@
 //! The state space to a fixpoint: from a new connection every event in every state, until no new state comes.
 //!
 //! A state is the connection's fingerprint beside the model's ([`model`]), which runs along and must agree: on what
-//! `receive` and `send` answer, on every action and its order, on what the driver waits for and until exactly when. There is
-//! no bound of depth; the config's limits are a few units, so that it closes. What must hold in every state is in
-//! [`Node::judge_state`] and [`Explorer::judge_progress`].
+//! `receive` and `send` answer, on every action and its order, on what the driver waits for and until exactly when.
+//! There is no bound of depth; the config's limits are a few units, so that it closes. What must hold in every state is
+//! in [`Node::judge_state`] and [`Explorer::judge_progress`].
 //!
 //! Three things are left out, since they multiply states without telling them apart:
-//! - behind a request that is whole, and in content, only some of the inputs are sent ([`Node::may_send`]): what waits there
-//!   is not looked at, and is judged later by its place, where all of them are sent;
+//! - behind a request that is whole, and in content, only some of the inputs are sent ([`Node::may_send`]): what waits
+//!   there is not looked at, and is judged later by its place, where all of them are sent;
 //! - bytes are sent only where the connection reads, or throws away: what is given unasked is held on top;
 //! - of a fingerprint what is left over from an exchange that has ended, and the request's raw head ([`essence`]).
 //!
-//! `cargo test` explores a part of the events; `SANSGI_EXHAUST=full cargo test --release --test exploration` all of them
-//! under six configs, and it alone writes `exploration.table` with `SANSGI_BLESS=1` as well. The table is for reading: what
-//! each event comes to, by what can be seen from outside.
+//! `cargo test` explores a part of the events; `SANSGI_EXHAUST=full cargo test --release --test exploration` all of
+//! them under six configs, and it alone writes `exploration.table` with `SANSGI_BLESS=1` as well. The table is for
+//! reading: what each event comes to, by what can be seen from outside.
 
 #![allow(
     clippy::unwrap_used,
@@ -45,8 +45,8 @@ use sansgi::{
 /// Above it "the state is badly factored".
 const MOST_STATES: usize = 50_000;
 
-/// The cut head has one byte less than this: whatever follows it, but the one byte that ends it, is soon a fault, so that
-/// heads in parts do not make states without end.
+/// The cut head has one byte less than this: whatever follows it, but the one byte that ends it, is soon a fault, so
+/// that heads in parts do not make states without end.
 const HEAD_LIMIT: usize = 96;
 const TRAILER_LIMIT: usize = 8;
 const TOKEN: u64 = 7;
@@ -225,8 +225,9 @@ fn ids() -> Vec<ExchangeId> {
     ids
 }
 
-/// Of a fingerprint what decides how it goes on. It has besides: of a request that is not read any more its decoder, of a
-/// response that is not written any more its encoder, and of the current request the raw head, with the method's letters.
+/// Of a fingerprint what decides how it goes on. It has besides: of a request that is not read any more its decoder, of
+/// a response that is not written any more its encoder, and of the current request the raw head, with the method's
+/// letters.
 fn essence(fingerprint: &str) -> String {
     let parts: Vec<&str> = fingerprint.split(" | ").collect();
     let [state, reader, writer, waits] = parts[..] else { panic!("a fingerprint of {} parts", parts.len()) };

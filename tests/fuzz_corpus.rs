@@ -1,5 +1,5 @@
-//! The inputs that fuzzing found worth keeping, replayed: the property of each target holds for each of its inputs. `ops`
-//! takes part where the feature `arbitrary` is on.
+//! The inputs that fuzzing found worth keeping, replayed: the property of each target holds for each of its inputs.
+//! `ops` takes part where the feature `arbitrary` is on.
 
 // A test says so by a panic, and its arithmetic is checked in debug builds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]

@@ -1,7 +1,7 @@
-//! Whole cases made by chance, in the corpus's own words: a configuration, applications and what the world does, hostile and
-//! clumsy at once. What the corpus asks of its cases is asked of these: the log is the same at every cut (P1 in
-//! `SECURITY.md`), the laws of the driver hold (P8), the validator reads what was written (P7), also where headers are any
-//! bytes (P15), and an event that is refused leaves no trace (P11).
+//! Whole cases made by chance, in the corpus's own words: a configuration, applications and what the world does,
+//! hostile and clumsy at once. What the corpus asks of its cases is asked of these: the log is the same at every cut
+//! (P1 in `SECURITY.md`), the laws of the driver hold (P8), the validator reads what was written (P7), also where
+//! headers are any bytes (P15), and an event that is refused leaves no trace (P11).
 //!
 //! A case that fails is printed as a case of the corpus, in its smallest form: paste it into a file of `tests/corpus/`.
 //! `PROPTEST_CASES=100000 cargo test --release --test generated` looks longer.
@@ -257,7 +257,8 @@ fn damage() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![1 => Just(Vec::new()), 3 => one, 1 => Just(b"\r\n".to_vec()), 1 => any::<u8>().prop_map(|byte| vec![byte])]
 }
 
-/// What is neither bytes nor the end of them. How much of a body fits into ten bytes is up to its framing, and so to the cut.
+/// What is neither bytes nor the end of them. How much of a body fits into ten bytes is up to its framing, and so to
+/// the cut.
 fn event(stops: Stops) -> impl Strategy<Value = Line> {
     let mut events =
         vec!["wait 0.5s", "wait 1s", "wait 31s", "wait 100s", "block", "unblock", "shutdown", "date 784111777"];

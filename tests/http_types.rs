@@ -1,5 +1,5 @@
-//! Requests and responses as the `http` crate has them: all that can be said there comes out as it went in, and what cannot
-//! is a typed error.
+//! Requests and responses as the `http` crate has them: all that can be said there comes out as it went in, and what
+//! cannot is a typed error.
 
 #![allow(
     clippy::unwrap_used,

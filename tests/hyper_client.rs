@@ -1,6 +1,6 @@
 //! Round trips with a client that others wrote: hyper's (P9 in `SECURITY.md`). What it is asked to send is what the
-//! application sees, and what the application sends is what it reads: fields, content, trailers, in each framing; the pipe
-//! between them is short, so that reads and writes end anywhere. Time is virtual: it passes where both sides wait.
+//! application sees, and what the application sends is what it reads: fields, content, trailers, in each framing; the
+//! pipe between them is short, so that reads and writes end anywhere. Time is virtual: it passes where both sides wait.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! An application may send any bytes as a name, a value, a trailer, a status: the event is refused and has changed nothing, or
-//! the client reads exactly that and nothing more (P15 in `SECURITY.md`).
+//! An application may send any bytes as a name, a value, a trailer, a status: the event is refused and has changed
+//! nothing, or the client reads exactly that and nothing more (P15 in `SECURITY.md`).
 
 #![allow(
     clippy::unwrap_used,
@@ -67,8 +67,8 @@ const START_WITH_TRAILERS: SendEvent<'_> = SendEvent::ResponseStart { status: 20
 const LAST: SendEvent<'_> = SendEvent::ResponseBody { body: Bytes::new(), more_body: false };
 const NO_TRAILERS: SendEvent<'_> = SendEvent::ResponseTrailers { headers: &[], more_trailers: false };
 
-/// Sends an event with this string somewhere in it. What is refused has changed nothing: the response that is then finished
-/// is the one that is finished without. What is taken gives a response.
+/// Sends an event with this string somewhere in it. What is refused has changed nothing: the response that is then
+/// finished is the one that is finished without. What is taken gives a response.
 #[track_caller]
 fn try_send(
     (connection, id, asked): &(Connection, ExchangeId, Asked),
@@ -244,7 +244,8 @@ fn without_ours(fields: &[Field]) -> Vec<Field> {
     fields.iter().filter(|(name, _)| !is_one_of(name, &ours)).cloned().collect()
 }
 
-/// Longer than all of which there are few enough to try: what looks right in front, and what an attacker puts behind it.
+/// Longer than all of which there are few enough to try: what looks right in front, and what an attacker puts behind
+/// it.
 fn any_string() -> impl Strategy<Value = Vec<u8>> {
     let front = prop_oneof![Just(Vec::new()), "[a-z-]{1,12}".prop_map(String::into_bytes), vec(any::<u8>(), 1..20)];
     let behind = prop_oneof![

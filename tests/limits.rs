@@ -538,8 +538,8 @@ fn lengths_up_to_63_bits_are_lengths() {
     }
 }
 
-/// Two verdicts that could fall, at or before the same byte, and the one that does: "The earliest point wins, at one point
-/// the limit".
+/// Two verdicts that could fall, at or before the same byte, and the one that does: "The earliest point wins, at one
+/// point the limit".
 struct Tie {
     name: &'static str,
     limits: Limits,
@@ -1236,8 +1236,8 @@ fn a_config_that_cannot_be_is_refused() {
     }
 }
 
-/// "After an `Expect` that got no 100 with its body not delivered to the end" the connection closes, however much of the
-/// body had come when it was asked for: that depends on the cuts.
+/// "After an `Expect` that got no 100 with its body not delivered to the end" the connection closes, however much of
+/// the body had come when it was asked for: that depends on the cuts.
 #[test]
 fn an_expectation_without_a_100_closes_whatever_was_delivered() {
     for come in 0..3 {

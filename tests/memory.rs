@@ -1,8 +1,9 @@
-//! What a connection holds while its peer is hostile (P3 in `SECURITY.md`): never more than `Config::memory_bound`, if the driver
-//! reads only while it is told to, and at most the read buffer at a time.
+//! What a connection holds while its peer is hostile (P3 in `SECURITY.md`): never more than `Config::memory_bound`, if
+//! the driver reads only while it is told to, and at most the read buffer at a time.
 //!
-//! An allocator counts the bytes that this thread has allocated and not given back, a block that is being replaced beside
-//! the one that replaces it; so what a test's driver allocates itself counts too, and it allocates nothing that lasts.
+//! An allocator counts the bytes that this thread has allocated and not given back, a block that is being replaced
+//! beside the one that replaces it; so what a test's driver allocates itself counts too, and it allocates nothing that
+//! lasts.
 
 #![allow(
     clippy::unwrap_used,
@@ -510,8 +511,8 @@ fn trailers_that_connection_names() {
     }
 }
 
-/// Where heads, trailers and reads may be equally long, most is held at once: a head in a buffer that it pins, and what is
-/// behind it in one that grows.
+/// Where heads, trailers and reads may be equally long, most is held at once: a head in a buffer that it pins, and what
+/// is behind it in one that grows.
 #[test]
 fn sections_as_long_as_the_read_buffer() {
     const SIZE: usize = 8 * 1024;
@@ -770,7 +771,8 @@ fn a_late_buffer_is_not_pinned_by_little() {
 /// Buffers of the driver's own are copied behind what is held, whose memory grows: that counts, too.
 #[test]
 fn memory_that_has_grown_is_not_pinned_by_little() {
-    // The head behind which the first read ends is long, and a body of a little more than a quarter of a read follows it.
+    // The head behind which the first read ends is long, and a body of a little more than a quarter of a read follows
+    // it.
     let long = [&b"GET / HTTP/1.1\r\nhost: a\r\nx: "[..], &[b'y'; 8_000], b"\r\n\r\n"].concat();
     let put = [&b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 4400\r\n\r\n"[..], &[b'x'; 4_400]].concat();
     let mut requests = [&GET.repeat(600)[..], &long, &put].concat();

@@ -1,5 +1,5 @@
-//! The oracles against the examples of the RFCs, and against hand-written streams: an oracle that is wrong makes every test
-//! wrong that trusts it.
+//! The oracles against the examples of the RFCs, and against hand-written streams: an oracle that is wrong makes every
+//! test wrong that trusts it.
 
 #![allow(
     clippy::unwrap_used,

@@ -85,8 +85,8 @@ impl<'a> Server<'a> {
         Self { connection, case, write_bytes, exchange: None, receives: false, seen }
     }
 
-    /// Feeds the pieces, each where the connection has asked for it; then the end of the stream, either with the last piece
-    /// or behind it.
+    /// Feeds the pieces, each where the connection has asked for it; then the end of the stream, either with the last
+    /// piece or behind it.
     fn run(mut self, cuts: &[Index]) -> Seen {
         let Case { bytes, ends, .. } = self.case;
         self.turn();
@@ -213,7 +213,8 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// "Once a response is complete, any further `receive` of that exchange is answered `Disconnect`, at once, for ever."
+    /// "Once a response is complete, any further `receive` of that exchange is answered `Disconnect`, at once, for
+    /// ever."
     fn end(&mut self, id: ExchangeId) {
         for _ in 0..2 {
             assert_eq!(self.connection.exchange(id).receive(), Poll::Ready(ReceiveEvent::Disconnect));

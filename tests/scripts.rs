@@ -1,9 +1,9 @@
-//! All scripts of an application: at most five of fourteen events, for nine kinds of request, with the body there before or
-//! coming after; and the same with an event inserted that is illegal anywhere, at every place.
+//! All scripts of an application: at most five of fourteen events, for nine kinds of request, with the body there
+//! before or coming after; and the same with an event inserted that is illegal anywhere, at every place.
 //!
-//! A script goes on behind an event only if that was taken: a refused one changes nothing (P11), which is checked where it
-//! is refused, so what follows it is a script of its own already. What is written is judged by the validator (P7), and must
-//! say what the application said (P9).
+//! A script goes on behind an event only if that was taken: a refused one changes nothing (P11), which is checked where
+//! it is refused, so what follows it is a script of its own already. What is written is judged by the validator (P7),
+//! and must say what the application said (P9).
 //!
 //! `cargo test` runs scripts of at most four events; `SANSGI_EXHAUST=full cargo test --release --test scripts` of five.
 

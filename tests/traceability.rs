@@ -1,5 +1,5 @@
-//! `tests/traceability.md` says which test holds each requirement of the RFCs and each class of attacks. Here it is held to
-//! that: what it names exists, nothing is left out, and it does not shrink.
+//! `tests/traceability.md` says which test holds each requirement of the RFCs and each class of attacks. Here it is
+//! held to that: what it names exists, nothing is left out, and it does not shrink.
 
 #![allow(
     clippy::arithmetic_side_effects,

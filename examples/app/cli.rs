@@ -1,4 +1,5 @@
-//! What every driver's `main` does: flags, the listener, and a graceful shutdown by a line on standard input or a signal.
+//! What every driver's `main` does: flags, the listener, and a graceful shutdown by a line on standard input or a
+//! signal.
 
 use std::env;
 use std::io;

@@ -1,7 +1,7 @@
 //! "What was told before the question came in time, however late" (rule 1). So where a deadline has passed, a driver
-//! tries its socket once more before it asks: the process may have been stopped, or had no processor, and a runtime that
-//! finds its timer due need not have looked yet whether bytes have come in time. The time of that question is from before
-//! the try, or the process could be stopped between the two.
+//! tries its socket once more before it asks: the process may have been stopped, or had no processor, and a runtime
+//! that finds its timer due need not have looked yet whether bytes have come in time. The time of that question is from
+//! before the try, or the process could be stopped between the two.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
@@ -18,8 +18,8 @@ pub(crate) fn is_late(wait: Wait, now: Instant) -> bool {
 /// Writes and reads what the socket takes and has, where it was waited for. Both, since either may be what is late; and
 /// not by a runtime, which tries only where the kernel has told it that there is something.
 ///
-/// What is read is as much as may be read at a time. A head that had begun, and of which more than that has come, is late
-/// all the same.
+/// What is read is as much as may be read at a time. A head that had begun, and of which more than that has come, is
+/// late all the same.
 pub(crate) fn look_again<S>(socket: &S, conn: &mut Connection, file: &mut Moving, wait: Wait, part: Option<Part>)
 where
     for<'a> SockRef<'a>: From<&'a S>,

@@ -44,8 +44,8 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn new(config: Config, app: App) -> Self {
         let (shutdown, release) = (Shutdown::default(), app.0.release.clone());
-        // "The connection tells the application nothing of a shutdown": this one goes on behind its responses, and nobody
-        // can ask for `/release` any more.
+        // "The connection tells the application nothing of a shutdown": this one goes on behind its responses, and
+        // nobody can ask for `/release` any more.
         shutdown.on_request(move || release.request());
         Self { config: Arc::new(config), clock: Clock::new(), app, shutdown, tasks: Tracker::default() }
     }
@@ -88,14 +88,14 @@ where
 {
     let socket = SockRef::from(socket);
     let _ = socket.set_tcp_nodelay(true);
-    // Else a kernel tells of room when a third of its buffer is free. It may be megabytes, for which a client that reads
-    // slowly takes longer than the write deadline.
+    // Else a kernel tells of room when a third of its buffer is free. It may be megabytes, for which a client that
+    // reads slowly takes longer than the write deadline.
     #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_notsent_lowat(128 * 1024);
 }
 
-/// Closes the socket. To reset it is all that can tell some clients that a response was cut: those that read it until the
-/// end of the connection.
+/// Closes the socket. To reset it is all that can tell some clients that a response was cut: those that read it until
+/// the end of the connection.
 pub(crate) fn close<S>(socket: S, reset: bool)
 where
     for<'a> SockRef<'a>: From<&'a S>,
@@ -368,8 +368,8 @@ async fn upgrade(channel: &Channel, request: &Request) -> Result<(), SendError> 
 }
 
 /// What comes after `Action::Switch`: `tungstenite` takes the socket and what was read of it already. A thread of its
-/// own suits every driver; one on tokio would rather use `tokio-tungstenite`. It is no connection of the server any more,
-/// so a graceful shutdown does not wait for it.
+/// own suits every driver; one on tokio would rather use `tokio-tungstenite`. It is no connection of the server any
+/// more, so a graceful shutdown does not wait for it.
 pub(crate) fn websocket(stream: io::Result<TcpStream>, leftover: &[u8]) {
     let leftover = leftover.to_vec();
     let echo = move || -> Result<(), Box<dyn std::error::Error>> {

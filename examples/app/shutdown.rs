@@ -53,7 +53,8 @@ impl Shutdown {
         }
     }
 
-    /// Ready once it is requested, and never again: a loop waits for it in every round. Dropped, it leaves nothing behind.
+    /// Ready once it is requested, and never again: a loop waits for it in every round. Dropped, it leaves nothing
+    /// behind.
     pub(crate) fn requested(&self) -> Requested {
         let mut state = self.lock();
         state.next_key += 1;

@@ -33,7 +33,8 @@ pub(crate) struct Reactor {
 
 struct Slot {
     peer: Peer,
-    /// What stands for it in the list of timers: it may be too early, which costs a turn, but less than to move it in each.
+    /// What stands for it in the list of timers: it may be too early, which costs a turn, but less than to move it in
+    /// each.
     timer: Option<Instant>,
 }
 

@@ -1,4 +1,5 @@
-//! Makes seeds of the cases in `tests/corpus/`: what each case's wire sends, behind the bytes that choose circumstances.
+//! Makes seeds of the cases in `tests/corpus/`: what each case's wire sends, behind the bytes that choose
+//! circumstances.
 //!
 //! `cargo run --example seeds [directory]`, here in `fuzz/`; the directory is `corpus` if none is given.
 

@@ -65,8 +65,8 @@ fn heading() -> String {
     format!("# Results\n\nWritten by `peers/run` on {date}, with\n\n- {}\n", versions.join("\n- "))
 }
 
-/// A case on a thread of its own, named, so that a panic is a line of the table and not the end. It answers why it cannot be
-/// run, if so.
+/// A case on a thread of its own, named, so that a panic is a line of the table and not the end. It answers why it
+/// cannot be run, if so.
 fn outcome(peer: &str, case: &str, run: impl FnOnce() -> Option<String> + Send + 'static) -> Outcome {
     let begun = std::time::Instant::now();
     let thread = thread::Builder::new().name(format!("{peer}.{case}")).spawn(run).expect("a thread");

@@ -1,6 +1,6 @@
-//! Applications that react to `Start`, to the end of a body and to `Disconnect`, and may pass parts on, but decide nothing
-//! by their number or size: what they do must not depend on how the bytes were cut. An input names one by its number: new
-//! ones go to the end.
+//! Applications that react to `Start`, to the end of a body and to `Disconnect`, and may pass parts on, but decide
+//! nothing by their number or size: what they do must not depend on how the bytes were cut. An input names one by its
+//! number: new ones go to the end.
 
 pub(crate) type Fields = &'static [(&'static [u8], &'static [u8])];
 

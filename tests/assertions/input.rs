@@ -1,5 +1,5 @@
-//! A fuzzer's bytes, taken one after the other. Where there are no more of them there are zeros, so that every input means
-//! something, and one that is cut short means nearly the same.
+//! A fuzzer's bytes, taken one after the other. Where there are no more of them there are zeros, so that every input
+//! means something, and one that is cut short means nearly the same.
 
 pub(crate) struct Input<'a>(pub(crate) &'a [u8]);
 

@@ -1,6 +1,6 @@
-//! What must be true whatever a peer sends, an application does and a driver calls: one check for each fuzz target, from
-//! the fuzzer's bytes to a panic. The targets in `fuzz/` look for inputs that violate it; `tests/fuzz_corpus.rs` replays
-//! the inputs that were worth keeping. "P1" and its like name the promises of `SECURITY.md`.
+//! What must be true whatever a peer sends, an application does and a driver calls: one check for each fuzz target,
+//! from the fuzzer's bytes to a panic. The targets in `fuzz/` look for inputs that violate it; `tests/fuzz_corpus.rs`
+//! replays the inputs that were worth keeping. "P1" and its like name the promises of `SECURITY.md`.
 
 #![allow(dead_code, reason = "each crate that has this takes its part")]
 

@@ -385,8 +385,8 @@ impl Play {
         }
     }
 
-    /// The questions of one turn come to an end; the connection is then told that its transport is gone, and comes to its
-    /// own.
+    /// The questions of one turn come to an end; the connection is then told that its transport is gone, and comes to
+    /// its own.
     fn finish(mut self) {
         let ask = Call::NextAction { later: Duration::ZERO };
         let is_last = |action| matches!(action, Action::Wait(_) | Action::Transfer { .. } | Action::Close { .. });
@@ -400,8 +400,8 @@ impl Play {
         // A switch that comes to nothing, behind a head that may or may not be out.
         let is_torn = |last: &Exchange| last.outcome == Some(Outcome::Switched) && self.was_dropped;
         if self.is_known && !self.exchanges.last().is_some_and(is_torn) {
-            // What a kernel or a driver has when the peer stops reading is lost without a trace; and so is, where no time is
-            // left to write it, an error response: nothing else is reset whose head is not out.
+            // What a kernel or a driver has when the peer stops reading is lost without a trace; and so is, where no
+            // time is left to write it, an error response: nothing else is reset whose head is not out.
             let is_traceless = self.has_parts || !self.kernel.is_empty();
             let has_no_head = self.exchanges.last().is_none_or(|last| !last.sent.is_out);
             self.was_dropped |= self.end == End::Reset && (is_traceless || has_no_head);

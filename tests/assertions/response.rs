@@ -1,5 +1,5 @@
-//! Hostile applications: any events, with any bytes in them. P7, P9, P15: what was accepted is what the validator reads,
-//! and nothing more. P11: what was refused leaves no trace: a twin that never heard of it does the same.
+//! Hostile applications: any events, with any bytes in them. P7, P9, P15: what was accepted is what the validator
+//! reads, and nothing more. P11: what was refused leaves no trace: a twin that never heard of it does the same.
 
 use std::task::Poll;
 

@@ -1,5 +1,5 @@
-//! A driver with its applications, in virtual time. It asserts at each step what must hold at any: P2, P4 to P8, P13, P16,
-//! P17.
+//! A driver with its applications, in virtual time. It asserts at each step what must hold at any: P2, P4 to P8, P13,
+//! P16, P17.
 
 use std::task::Poll;
 use std::time::Duration;

@@ -166,8 +166,8 @@ pub(crate) fn chunked(data: &[u8]) {
     }
 }
 
-/// Where an application answers at once and receives nothing, the connection finds the next request where the recogniser
-/// does, or closes.
+/// Where an application answers at once and receives nothing, the connection finds the next request where the
+/// recogniser does, or closes.
 fn drains(setup: &'static Setup, stream: &[u8]) {
     const ANSWERS_AT_ONCE: (usize, usize) = (2, 0);
     let said = recogniser::recognise(stream, &Shared::of(3).limits);

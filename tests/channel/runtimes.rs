@@ -1,5 +1,5 @@
-//! Real threads: what the enumeration of all polls takes for granted, that each operation is one critical section, and what
-//! executors do besides.
+//! Real threads: what the enumeration of all polls takes for granted, that each operation is one critical section, and
+//! what executors do besides.
 
 use std::future::Future;
 use std::pin::Pin;

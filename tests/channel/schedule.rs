@@ -1,11 +1,11 @@
-//! A deterministic executor that takes every way through a world of a few tasks: depth first, by running it again from its
-//! beginning for each way, since futures cannot be cloned.
+//! A deterministic executor that takes every way through a world of a few tasks: depth first, by running it again from
+//! its beginning for each way, since futures cannot be cloned.
 //!
-//! The unit is one poll. Each operation of a channel is one critical section, and the tasks yield between two of them, so
-//! what threads could do is among the ways that are taken: a mutex puts their sections into some order.
+//! The unit is one poll. Each operation of a channel is one critical section, and the tasks yield between two of them,
+//! so what threads could do is among the ways that are taken: a mutex puts their sections into some order.
 //!
-//! There are soon billions of ways. So a way that comes to a state in which another was before is not gone on with: it is
-//! known in how many ways that goes on, and that each of them ends well. `merging_loses_nothing` counts both ways.
+//! There are soon billions of ways. So a way that comes to a state in which another was before is not gone on with: it
+//! is known in how many ways that goes on, and that each of them ends well. `merging_loses_nothing` counts both ways.
 
 use std::collections::HashMap;
 use std::fmt::{Debug, Write as _};
@@ -254,8 +254,8 @@ impl Task {
     }
 }
 
-/// "only the `Waker` from the `Context` passed to the most recent call should be scheduled to receive a wakeup" (`Future`'s
-/// documentation): here the others do nothing.
+/// "only the `Waker` from the `Context` passed to the most recent call should be scheduled to receive a wakeup"
+/// (`Future`'s documentation): here the others do nothing.
 struct Relay {
     signal: Arc<Signal>,
     poll: usize,

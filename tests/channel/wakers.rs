@@ -1,5 +1,5 @@
-//! What a waker may do to its channel: run any code when it is woken, cloned or dropped, panic, or be another one at each
-//! poll. And what the list of those who wait holds.
+//! What a waker may do to its channel: run any code when it is woken, cloned or dropped, panic, or be another one at
+//! each poll. And what the list of those who wait holds.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -289,7 +289,8 @@ fn what_is_written_wakes_nobody_who_waits_for_a_body() {
     assert_eq!(poll(&mut receive, &waker), Poll::Ready(ReceiveEvent::Disconnect));
 }
 
-/// What a driver locks the connection for between its question and its sleep does not make it miss what a task has done.
+/// What a driver locks the connection for between its question and its sleep does not make it miss what a task has
+/// done.
 #[test]
 fn a_driver_hears_of_what_happened_since_its_question() {
     let (mut driver, channel) = begin(Config::default());

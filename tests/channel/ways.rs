@@ -1,5 +1,5 @@
-//! All interleavings of small worlds. At the end of each way: nobody waits, nothing was delivered twice or lost, what was
-//! written is the same, and `Disconnect` is the answer for ever.
+//! All interleavings of small worlds. At the end of each way: nobody waits, nothing was delivered twice or lost, what
+//! was written is the same, and `Disconnect` is the answer for ever.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -198,8 +198,8 @@ fn a_reader_a_listener_and_a_sender() {
     ways.assert_output(RESPONSE);
 }
 
-/// "a dropped receive loses nothing": what is cancelled once, anywhere, is as if it had not been; a poll for which there was
-/// no reason, anywhere, too.
+/// "a dropped receive loses nothing": what is cancelled once, anywhere, is as if it had not been; a poll for which
+/// there was no reason, anywhere, too.
 #[test]
 fn a_dropped_receive_loses_nothing() {
     let config = config();
@@ -268,8 +268,8 @@ fn an_old_task_cannot_disturb_the_next_exchange() {
     ways.assert_output(&format!("{}{}", RESPONSE.replace("hello", "first"), RESPONSE.replace("hello", "other")));
 }
 
-/// "a dropped send is all or nothing": a sender that waits for room is dropped in the middle, once, anywhere, and sends again;
-/// another one waits beside it, and both are served.
+/// "a dropped send is all or nothing": a sender that waits for room is dropped in the middle, once, anywhere, and sends
+/// again; another one waits beside it, and both are served.
 #[test]
 fn a_dropped_send_sends_all_or_nothing() {
     const FLUSH: SendEvent<'_> =

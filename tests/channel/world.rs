@@ -233,8 +233,8 @@ impl World {
     }
 }
 
-/// A driver whose inputs come in their order. One that `looks` locks the connection once more before it sleeps, as for a
-/// kernel that fills a buffer.
+/// A driver whose inputs come in their order. One that `looks` locks the connection once more before it sleeps, as for
+/// a kernel that fills a buffer.
 async fn drive(
     mut driver: Driver,
     looks: bool,

@@ -131,7 +131,8 @@ pub(crate) fn piece_that_no_socket_takes_at_once(subject: &Subject) {
     }
 }
 
-/// What another thread does with the connection is seen by a driver that waits, and whose tasks wait for something else.
+/// What another thread does with the connection is seen by a driver that waits, and whose tasks wait for something
+/// else.
 pub(crate) fn response_of_a_thread(subject: &Subject) {
     let running = subject.start(Config::default());
     let mut client = Client::connect(&running);
@@ -156,8 +157,8 @@ pub(crate) fn applications_that_go_on(subject: &Subject) {
 }
 
 /// A server that closes with unread bytes resets, and "the reset packet might erase the client's unacknowledged input
-/// buffers before they can be read" (RFC 9112 §9.6): the client that writes everything before it reads gets its answer all
-/// the same.
+/// buffers before they can be read" (RFC 9112 §9.6): the client that writes everything before it reads gets its answer
+/// all the same.
 pub(crate) fn early_response_is_read(subject: &Subject) {
     let running = subject.start(Config::default());
     let part = vec![b'.'; 64 * 1024];
@@ -357,8 +358,8 @@ pub(crate) fn write_deadline(subject: &Subject) {
     is_cut(&client.try_response());
 }
 
-/// It never stops reading. But a third of what a kernel buffers, after which it tells that there is room, takes it longer
-/// than the write deadline.
+/// It never stops reading. But a third of what a kernel buffers, after which it tells that there is room, takes it
+/// longer than the write deadline.
 pub(crate) fn client_that_reads_slowly(subject: &Subject) {
     let running = subject.start(with_timeouts(Timeouts::default().write(Duration::from_secs(1))));
     let mut client = Client::connect(&running);
@@ -497,7 +498,8 @@ pub(crate) fn websocket_of_few_words(subject: &Subject) {
     assert_eq!(socket.read().expect("an echo"), Message::text("hello"));
 }
 
-/// "It is no connection of the server any more, so a graceful shutdown does not wait for it", nor the switch for the client.
+/// "It is no connection of the server any more, so a graceful shutdown does not wait for it", nor the switch for the
+/// client.
 pub(crate) fn shutdown_beside_a_websocket(subject: &Subject) {
     let mut running = subject.start(Config::default());
     let stream = TcpStream::connect(running.address).expect("a connection");

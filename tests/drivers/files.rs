@@ -1,5 +1,5 @@
-//! `Action::Transfer` with real files: whole, shorter than announced, truncated while they are sent. "A file shorter than
-//! announced is a cut response, never a padded one."
+//! `Action::Transfer` with real files: whole, shorter than announced, truncated while they are sent. "A file shorter
+//! than announced is a cut response, never a padded one."
 
 use std::fs::{self, File};
 use std::path::PathBuf;

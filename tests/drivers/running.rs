@@ -90,7 +90,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // A case that has failed leaves it running: compio aborts the process when a thread that panics wakes its tasks.
+        // A case that has failed leaves it running: compio aborts the process when a thread that panics wakes its
+        // tasks.
         if !thread::panicking() {
             (self.shutdown)();
             if !self.is_over {

@@ -1,5 +1,5 @@
-//! Generators that shrink to something readable: what clients mean, what is damaged on the way, what applications send, how
-//! it is cut. A [`Case`] of them prints itself in the corpus's notation.
+//! Generators that shrink to something readable: what clients mean, what is damaged on the way, what applications send,
+//! how it is cut. A [`Case`] of them prints itself in the corpus's notation.
 
 #![allow(dead_code, reason = "each test crate takes its part")]
 
@@ -442,8 +442,8 @@ impl Case {
         places
     }
 
-    /// For a file of `tests/corpus/`. Where the reads end, and how much is written at a time, is not the corpus's to say: it
-    /// tries all.
+    /// For a file of `tests/corpus/`. Where the reads end, and how much is written at a time, is not the corpus's to
+    /// say: it tries all.
     pub(crate) fn printed(&self) -> Printed {
         let mut found = vec![format!("Found with reads that end at {:?}", self.places(&self.cuts))];
         if !self.other_cuts.is_empty() {

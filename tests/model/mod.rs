@@ -1,11 +1,13 @@
-//! M: what a connection does, said a second time, from the rules of the exchange and without a look at the state machine.
+//! M: what a connection does, said a second time, from the rules of the exchange and without a look at the state
+//! machine.
 //!
-//! Three automata that know little of each other: a [`Reader`] that takes the stream byte by byte, as far as somebody asks;
-//! a [`Writer`] that frames one response and says what becomes unwritten; and the application's contract, which is one
-//! field, `over`. What joins them is [`Model::ask`]. It knows the few requests of the exploration and no others:
+//! Three automata that know little of each other: a [`Reader`] that takes the stream byte by byte, as far as somebody
+//! asks; a [`Writer`] that frames one response and says what becomes unwritten; and the application's contract, which
+//! is one field, `over`. What joins them is [`Model::ask`]. It knows the few requests of the exploration and no others:
 //! what they say is a table ([`Kind`]).
 //!
-//! It predicts answers, actions, deadlines, and whether bytes become unwritten; never which bytes: a validator judges those.
+//! It predicts answers, actions, deadlines, and whether bytes become unwritten; never which bytes: a validator judges
+//! those.
 
 #![allow(
     clippy::struct_excessive_bools,
@@ -507,8 +509,8 @@ impl Model {
         self.kind.expects && !self.was_continued
     }
 
-    /// The exchange, if it is in flight, ends like this: with an error response, where no head is out and there is one to
-    /// give; cut, where one is.
+    /// The exchange, if it is in flight, ends like this: with an error response, where no head is out and there is one
+    /// to give; cut, where one is.
     fn break_off(&mut self, outcome: Outcome, status: Option<u16>) {
         if !self.is_in_flight() {
             return;
@@ -913,7 +915,8 @@ impl Model {
     }
 }
 
-/// What tells one state from another: no instants, no counts, and of an exchange which is over no more than how it ended.
+/// What tells one state from another: no instants, no counts, and of an exchange which is over no more than how it
+/// ended.
 impl Model {
     pub(crate) fn key(&self) -> String {
         let buffer: Vec<u8> = self.buffer.iter().copied().collect();

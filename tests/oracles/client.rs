@@ -79,7 +79,8 @@ impl Message {
         bytes
     }
 
-    /// "chunk = chunk-size [ chunk-ext ] CRLF chunk-data CRLF" and "last-chunk = 1*("0") [ chunk-ext ] CRLF" (RFC 9112 §7.1).
+    /// "chunk = chunk-size [ chunk-ext ] CRLF chunk-data CRLF" and "last-chunk = 1*("0") [ chunk-ext ] CRLF" (RFC 9112
+    /// §7.1).
     fn write_chunks(&self, bytes: &mut Vec<u8>, sizes: &[usize], extensions: &[Vec<u8>]) {
         let mut extensions = extensions.iter().map(Vec::as_slice).cycle();
         let mut next_extension = || extensions.next().unwrap_or_default();

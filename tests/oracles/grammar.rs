@@ -114,8 +114,8 @@ pub(crate) struct Authority<'a> {
     pub(crate) port: Option<&'a [u8]>,
 }
 
-/// "Host = uri-host [ ":" port ]" (RFC 9110 §7.2), with a host that is not empty, and a port that is empty or "1–5 digits up
-/// to 65535". No userinfo: it is not in this grammar.
+/// "Host = uri-host [ ":" port ]" (RFC 9110 §7.2), with a host that is not empty, and a port that is empty or "1–5
+/// digits up to 65535". No userinfo: it is not in this grammar.
 pub(crate) fn authority(bytes: &[u8]) -> Option<Authority<'_>> {
     // A colon inside brackets is the address's.
     let host_end = match bytes.first()? {
@@ -132,7 +132,8 @@ pub(crate) fn authority(bytes: &[u8]) -> Option<Authority<'_>> {
     (is_host(host) && port.is_none_or(is_port)).then_some(Authority { host, port })
 }
 
-/// "host = IP-literal / IPv4address / reg-name" (RFC 3986 §3.2.2), but not empty. Each `IPv4address` is a `reg-name` too.
+/// "host = IP-literal / IPv4address / reg-name" (RFC 3986 §3.2.2), but not empty. Each `IPv4address` is a `reg-name`
+/// too.
 fn is_host(host: &[u8]) -> bool {
     match host {
         [b'[', inside @ .., b']'] => is_ipv6_address(inside) || is_ipv_future(inside),
@@ -172,8 +173,8 @@ fn is_ipv_future(address: &[u8]) -> bool {
     !version.is_empty() && version.iter().all(u8::is_ascii_hexdigit) && !rest.is_empty() && rest.iter().all(is_allowed)
 }
 
-/// The nine alternatives of `IPv6address` say: eight groups, the last two of which may be an IPv4 address, or fewer with
-/// one `::` that stands for at least one group.
+/// The nine alternatives of `IPv6address` say: eight groups, the last two of which may be an IPv4 address, or fewer
+/// with one `::` that stands for at least one group.
 fn is_ipv6_address(address: &[u8]) -> bool {
     match address.windows(2).position(|pair| pair == b"::") {
         None => groups(address, true) == Some(8),
@@ -186,8 +187,8 @@ fn is_ipv6_address(address: &[u8]) -> bool {
     }
 }
 
-/// How many groups of 16 bits these are, parted by colons: "h16 = 1*4HEXDIG", and, where the address ends, "ls32 = ( h16
-/// ":" h16 ) / IPv4address".
+/// How many groups of 16 bits these are, parted by colons: "h16 = 1*4HEXDIG", and, where the address ends, "ls32 = (
+/// h16 ":" h16 ) / IPv4address".
 fn groups(address: &[u8], ends_address: bool) -> Option<usize> {
     if address.is_empty() {
         return Some(0);

@@ -1,5 +1,6 @@
-//! What a server must do with bytes, said a second time: written from the RFC's text and the rules of SECURITY.md, without
-//! a look at the parser, and without the crates it is built on. Slow and plain, so that it can be read against the text.
+//! What a server must do with bytes, said a second time: written from the RFC's text and the rules of SECURITY.md,
+//! without a look at the parser, and without the crates it is built on. Slow and plain, so that it can be read against
+//! the text.
 //!
 //! [`recogniser`] reads requests, [`validator`] reads responses, [`client`] writes the first and takes in the second.
 //! [`subject`] is no oracle: it drives the connection under test and tells what it saw in the recogniser's words.

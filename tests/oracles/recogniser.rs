@@ -1,8 +1,8 @@
 //! R: what a stream of bytes says, if it is a stream of HTTP/1.1 requests; or by which of its bytes it is refused.
 //!
 //! Written from RFC 9112, RFC 9110 and, where these leave room, the project's own rules: a sentence in quotes without a
-//! source is one of those (`SECURITY.md` tells which are stricter than the RFCs). It reads one byte after the other and never
-//! looks ahead, so what it says of a stream it says of all that begin with it.
+//! source is one of those (`SECURITY.md` tells which are stricter than the RFCs). It reads one byte after the other and
+//! never looks ahead, so what it says of a stream it says of all that begin with it.
 
 use super::grammar::{
     self, CR, Field, HTAB, LF, SP, elements, field_line, hexadecimal, is, is_obs_text, is_one_of, is_ows, is_tchar,
@@ -181,8 +181,8 @@ fn read_request_line(cursor: &mut Cursor, limits: &Limits) -> Result<RequestLine
     let mut byte = cursor.next()?;
     within(cursor, start, limits.head_bytes)?;
     if byte == CR {
-        // "One CRLF": a server "SHOULD ignore at least one empty line (CRLF) received prior to the request-line" (RFC 9112
-        // §2.2). "A CR there that no LF follows, at the byte behind it."
+        // "One CRLF": a server "SHOULD ignore at least one empty line (CRLF) received prior to the request-line" (RFC
+        // 9112 §2.2). "A CR there that no LF follows, at the byte behind it."
         let next = cursor.next()?;
         within(cursor, start, limits.head_bytes)?;
         if next != LF {
@@ -218,9 +218,9 @@ fn read_request_line(cursor: &mut Cursor, limits: &Limits) -> Result<RequestLine
             let is_token = is_token(&cursor.bytes[line_start..cursor.at]);
             return Err(Halt::Refused(if is_token { 501 } else { 400 }));
         }
-        // "414 at the first byte too many that is not SP, CR or LF." Where the head's limit ends at the same byte, this one
-        // counts: a server "that receives a request-target longer than any URI it wishes to parse MUST respond with a 414"
-        // (RFC 9112 §3), while a 431 is a MAY (RFC 6585 §5).
+        // "414 at the first byte too many that is not SP, CR or LF." Where the head's limit ends at the same byte, this
+        // one counts: a server "that receives a request-target longer than any URI it wishes to parse MUST respond with
+        // a 414" (RFC 9112 §3), while a 431 is a MAY (RFC 6585 §5).
         if spaces == 1 && part_bytes > limits.target_bytes && ![SP, CR, LF].contains(&byte) {
             return Err(Halt::Refused(414));
         }
@@ -258,8 +258,8 @@ fn judge_request_line(line: &[u8], limits: &Limits) -> Result<RequestLine, Halt>
     Ok(RequestLine { method: method.to_vec(), target: target.to_vec(), parts, minor })
 }
 
-/// "HTTP-version = HTTP-name "/" DIGIT "." DIGIT", case-sensitive (RFC 9112 §2.3). "Any other `HTTP/d.d` 505; anything else
-/// 400."
+/// "HTTP-version = HTTP-name "/" DIGIT "." DIGIT", case-sensitive (RFC 9112 §2.3). "Any other `HTTP/d.d` 505; anything
+/// else 400."
 fn judge_version(version: &[u8]) -> Result<u8, Halt> {
     match version {
         b"HTTP/1.0" => Ok(0),
@@ -282,8 +282,8 @@ struct Target {
 /// "request-target = origin-form / absolute-form / authority-form / asterisk-form" (RFC 9112 §3.2).
 fn judge_target(method: &[u8], target: &[u8]) -> Option<Target> {
     if method == b"CONNECT" {
-        // "authority-form with CONNECT only". "A server MUST reject a CONNECT request that targets an empty or invalid port
-        // number" (RFC 9110 §9.3.6).
+        // "authority-form with CONNECT only". "A server MUST reject a CONNECT request that targets an empty or invalid
+        // port number" (RFC 9110 §9.3.6).
         let port = grammar::authority(target)?.port?;
         let authority = Some(target.to_vec());
         return (!port.is_empty()).then_some(Target {
@@ -302,8 +302,8 @@ fn judge_target(method: &[u8], target: &[u8]) -> Option<Target> {
         let (raw_path, query) = judge_path_and_query(target)?;
         return Some(Target { raw_path, query, authority: None, is_absolute: false });
     }
-    // "absolute-form (`http`, `https`; no userinfo …)": absolute-URI = scheme ":" hier-part [ "?" query ], and for these two
-    // hier-part = "//" authority path-abempty (RFC 9110 §4.2.1).
+    // "absolute-form (`http`, `https`; no userinfo …)": absolute-URI = scheme ":" hier-part [ "?" query ], and for
+    // these two hier-part = "//" authority path-abempty (RFC 9110 §4.2.1).
     let colon = target.iter().position(|&byte| byte == b':')?;
     let (scheme, rest) = target.split_at(colon);
     let rest = rest.strip_prefix(b"://").filter(|_| is_one_of(scheme, &["http", "https"]))?;
@@ -312,8 +312,8 @@ fn judge_target(method: &[u8], target: &[u8]) -> Option<Target> {
     grammar::authority(authority)?;
     let (mut raw_path, query) = judge_path_and_query(rest)?;
     if raw_path.is_empty() {
-        // "`OPTIONS http://a` means `*`"; "absolute-form: its path, `/` if empty, but `*` for an OPTIONS with neither path
-        // nor query", where "none and empty are the same" (design, `Request`).
+        // "`OPTIONS http://a` means `*`"; "absolute-form: its path, `/` if empty, but `*` for an OPTIONS with neither
+        // path nor query", where "none and empty are the same" (design, `Request`).
         raw_path = if method == b"OPTIONS" && query.is_empty() { b"*".to_vec() } else { b"/".to_vec() };
     }
     Some(Target { raw_path, query, authority: Some(authority.to_vec()), is_absolute: true })
@@ -365,7 +365,8 @@ fn judge_lines(lines: &[&[u8]], limits: &Limits) -> Result<Vec<Field>, Halt> {
     lines.iter().map(|line| field_line(line).ok_or(Halt::Refused(400))).collect()
 }
 
-/// "… Host, Connection, Content-Length, Transfer-Encoding, both together, coding (501), body limit (413), Expect (417)".
+/// "… Host, Connection, Content-Length, Transfer-Encoding, both together, coding (501), body limit (413), Expect
+/// (417)".
 fn judge_fields(line: RequestLine, fields: Vec<Field>, limits: &Limits, head_end: usize) -> Result<Head, Halt> {
     let bad = Halt::Refused(400);
     let is_1_1 = line.minor == 1;
@@ -416,18 +417,19 @@ fn judge_fields(line: RequestLine, fields: Vec<Field>, limits: &Limits, head_end
 
     let has_body = framing != Framing::Length(0);
     let expectations = values(&fields, "expect");
-    // "Exactly one `Expect` whose value is `100-continue` … any other value, a list, an empty value or two lines 417; ignored
-    // on 1.0, and without a body."
+    // "Exactly one `Expect` whose value is `100-continue` … any other value, a list, an empty value or two lines 417;
+    // ignored on 1.0, and without a body."
     let expects_continue = is_1_1 && has_body && !expectations.is_empty();
     if expects_continue && !matches!(expectations[..], [value] if is(value, "100-continue")) {
         return Err(Halt::Refused(417));
     }
 
     let has_option = |name: &str| options.iter().any(|option| is(option, name));
-    // RFC 9112 §9.3. A refused CONNECT is the last request: a client that did not wait for the answer has sent the tunnel's
-    // bytes behind it (RFC 9931).
+    // RFC 9112 §9.3. A refused CONNECT is the last request: a client that did not wait for the answer has sent the
+    // tunnel's bytes behind it (RFC 9931).
     let is_persistent = !has_option("close") && (is_1_1 || has_option("keep-alive")) && line.method != b"CONNECT";
-    // "Needs `Connection: upgrade`, 1.1 and no body (a length of 0 is none), else it is ignored, not refused; `h2c` ignored."
+    // "Needs `Connection: upgrade`, 1.1 and no body (a length of 0 is none), else it is ignored, not refused; `h2c`
+    // ignored."
     let mut upgrades = Vec::new();
     if has_option("upgrade") && is_1_1 && !has_body {
         let offered = elements(&fields, "upgrade").into_iter().filter(|protocol| !is(protocol, "h2c"));
@@ -463,8 +465,8 @@ fn judge_fields(line: RequestLine, fields: Vec<Field>, limits: &Limits, head_end
 }
 
 /// "When an origin server receives a request with an absolute-form of request-target, the origin server MUST ignore the
-/// received Host header field (if any) and instead use the host information of the request-target" (RFC 9112 §3.2.2); "in
-/// the headers the application sees too (first in the list, named `host`, if there was none)".
+/// received Host header field (if any) and instead use the host information of the request-target" (RFC 9112 §3.2.2);
+/// "in the headers the application sees too (first in the list, named `host`, if there was none)".
 fn replace_host(mut fields: Vec<Field>, authority: &[u8]) -> Vec<Field> {
     match fields.iter_mut().find(|(name, _)| is(name, "host")) {
         Some((_, value)) => *value = authority.to_vec(),
@@ -480,8 +482,8 @@ enum Coding {
     NotOurs,
 }
 
-/// "The single token `chunked`. A comma-separated list of two or more tokens, none empty, no parameters, the last `chunked`
-/// and no other: 501; all else 400."
+/// "The single token `chunked`. A comma-separated list of two or more tokens, none empty, no parameters, the last
+/// `chunked` and no other: 501; all else 400."
 fn judge_transfer_encoding(value: &[u8]) -> Option<Coding> {
     let codings = grammar::list(value);
     let (last, others) = codings.split_last()?;
@@ -574,8 +576,8 @@ impl ChunkLine<'_, '_> {
         if self.next()? == LF { Ok(size) } else { Err(Halt::Refused(400)) }
     }
 
-    /// "chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )" (RFC 9112 §7.1.1), at least one, from its
-    /// first byte to the CR behind the last.
+    /// "chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )" (RFC 9112 §7.1.1), at least one,
+    /// from its first byte to the CR behind the last.
     fn read_extensions(&mut self, mut byte: u8) -> Result<(), Halt> {
         loop {
             byte = self.skip_white_space(byte)?;
@@ -620,8 +622,8 @@ impl ChunkLine<'_, '_> {
         Ok(byte)
     }
 
-    /// "quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE" (RFC 9110 §5.6.4) from behind its first quote; gives the
-    /// byte behind its last.
+    /// "quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE" (RFC 9110 §5.6.4) from behind its first quote; gives
+    /// the byte behind its last.
     fn read_quoted_string(&mut self) -> Result<u8, Halt> {
         loop {
             let byte = self.next_extension_byte()?;
@@ -702,8 +704,8 @@ const DROPPED_TRAILERS: [&str; 20] = [
     "forwarded",
 ];
 
-/// "Judged at the end of the section like a head: count, grammar (400), refused names (400)." From "behind the last chunk's
-/// line to the final CRLF, included".
+/// "Judged at the end of the section like a head: count, grammar (400), refused names (400)." From "behind the last
+/// chunk's line to the final CRLF, included".
 fn read_trailers(cursor: &mut Cursor, options: &[Vec<u8>], limits: &Limits) -> Result<Vec<Field>, Halt> {
     let lines = read_lines(cursor, cursor.at, limits.trailer_bytes)?;
     let mut fields = judge_lines(&lines, limits)?;

@@ -144,8 +144,8 @@ impl Subject {
         }
     }
 
-    /// What it does otherwise than the recogniser says of the same bytes. The places of the verdicts are compared if it was
-    /// fed byte by byte.
+    /// What it does otherwise than the recogniser says of the same bytes. The places of the verdicts are compared if it
+    /// was fed byte by byte.
     pub(crate) fn disagreement(&self, said: &Stream, is_byte_by_byte: bool) -> Option<String> {
         if self.requests.len() != said.requests.len() {
             return Some(format!("{} requests, not {}", self.requests.len(), said.requests.len()));

@@ -1,9 +1,9 @@
 //! V: what the bytes that a server wrote say, if they are what RFC 9112 lets it write.
 //!
-//! P7 of `SECURITY.md`: for each request, in order, any number of 1xx and then one final response, and at most one error
-//! response at the end. The length is exact, or the chunks are well-formed, or the connection ends the body and is closed;
-//! no body where none may be; at most one Date, Content-Length, Transfer-Encoding and Connection; nothing behind the last
-//! response. It is stricter than a client should be: what a client may forgive is a fault here.
+//! P7 of `SECURITY.md`: for each request, in order, any number of 1xx and then one final response, and at most one
+//! error response at the end. The length is exact, or the chunks are well-formed, or the connection ends the body and
+//! is closed; no body where none may be; at most one Date, Content-Length, Transfer-Encoding and Connection; nothing
+//! behind the last response. It is stricter than a client should be: what a client may forgive is a fault here.
 
 use super::grammar::{self, CR, Field, LF, elements, field_line, hexadecimal, is, is_one_of, is_token, values};
 
@@ -204,8 +204,8 @@ impl Reader<'_> {
         }
     }
 
-    /// "chunked-body = *chunk last-chunk trailer-section CRLF" (RFC 9112 §7.1), without extensions; `None`: the output ends
-    /// in it.
+    /// "chunked-body = *chunk last-chunk trailer-section CRLF" (RFC 9112 §7.1), without extensions; `None`: the output
+    /// ends in it.
     fn read_chunks(&mut self, content: &mut Vec<u8>) -> Verdict<Option<Vec<Field>>> {
         loop {
             let Some(line) = self.read_line()? else { return Ok(None) };
@@ -280,7 +280,8 @@ fn is_imf_fixdate(date: &[u8]) -> bool {
         })
 }
 
-/// RFC 9110 §15.2: "a server MUST NOT send a 1xx response to an HTTP/1.0 client". A 100 answers an expectation (§10.1.1).
+/// RFC 9110 §15.2: "a server MUST NOT send a 1xx response to an HTTP/1.0 client". A 100 answers an expectation
+/// (§10.1.1).
 fn require_interim(head: &Head, request: Option<&Asked>, before: &[Head]) -> Verdict<()> {
     let request = request.ok_or("an interim response to nobody")?;
     require(request.minor == 1, "an interim response to HTTP/1.0")?;
@@ -340,8 +341,8 @@ fn judge_framing(head: &Head, request: Option<&Asked>) -> Verdict<Framing> {
     Ok(framing)
 }
 
-/// "A server that sends a 101 (Switching Protocols) response MUST send an Upgrade header field", with a protocol that the
-/// client offered, and `connection: upgrade` (RFC 9110 §7.8).
+/// "A server that sends a 101 (Switching Protocols) response MUST send an Upgrade header field", with a protocol that
+/// the client offered, and `connection: upgrade` (RFC 9110 §7.8).
 fn require_switch(head: &Head, request: Option<&Asked>) -> Verdict<()> {
     let request = request.ok_or("a switch that nobody asked for")?;
     let options = elements(&head.fields, "connection");
@@ -372,8 +373,8 @@ fn require_persistent(last: &Response, request: Option<&Asked>) -> Verdict<()> {
     require(!is_1_0 || keeps, "HTTP/1.0 kept without `connection: keep-alive`")
 }
 
-/// RFC 9110 §6.5.1: fields for framing, routing, authentication and content may not be trailers. "Written if chunked and the
-/// client sent `te: trailers`."
+/// RFC 9110 §6.5.1: fields for framing, routing, authentication and content may not be trailers. "Written if chunked
+/// and the client sent `te: trailers`."
 fn judge_trailers(trailers: &[Field], request: Option<&Asked>) -> Verdict<()> {
     const NEVER: [&str; 9] = [
         "transfer-encoding",

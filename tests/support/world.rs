@@ -1,5 +1,5 @@
-//! A driver between a scripted wire and scripted applications, with a virtual clock. It asserts, for every case and every
-//! cut, what must hold always.
+//! A driver between a scripted wire and scripted applications, with a virtual clock. It asserts, for every case and
+//! every cut, what must hold always.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::task::Poll;
@@ -464,7 +464,8 @@ impl<'a> World<'a> {
         if self.disconnected < self.ids.len() { Err(format!("{what} before the exchange is over")) } else { Ok(()) }
     }
 
-    /// "Once a response is complete, any further `receive` of that exchange is answered `Disconnect`, at once, for ever".
+    /// "Once a response is complete, any further `receive` of that exchange is answered `Disconnect`, at once, for
+    /// ever".
     fn check_old_ids(&mut self) -> Result<(), String> {
         let over = self.ids.get(..self.disconnected).unwrap_or_default();
         for &id in over.iter().rev().take(2).chain(over.first()) {

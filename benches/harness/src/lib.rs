@@ -32,7 +32,8 @@ pub trait Server: Sized {
     /// Whether it answers at all, or only looks at requests.
     const ANSWERS: bool = true;
 
-    /// Whether the value that is the connection is itself on the heap, where it is no part of what the connection holds.
+    /// Whether the value that is the connection is itself on the heap, where it is no part of what the connection
+    /// holds.
     const IS_BOXED: bool = false;
 
     /// A new connection, whose application does this.

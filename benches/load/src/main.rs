@@ -1,5 +1,5 @@
-//! A server on hyper and tokio that answers what the examples of `sansgi` answer to `GET /early`, for `benches/load.sh`:
-//! on a thread for each core, as tokio does by itself, or on one, with `--one-thread`.
+//! A server on hyper and tokio that answers what the examples of `sansgi` answer to `GET /early`, for
+//! `benches/load.sh`: on a thread for each core, as tokio does by itself, or on one, with `--one-thread`.
 
 use std::convert::Infallible;
 use std::{env, io};

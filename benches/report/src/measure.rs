@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The C library copies what is large by one `rep movsb`, which callgrind counts once for every byte: nine KiB would seem
-/// to cost thirty times as much as eight. With this it copies by vectors whatever the length.
+/// The C library copies what is large by one `rep movsb`, which callgrind counts once for every byte: nine KiB would
+/// seem to cost thirty times as much as eight. With this it copies by vectors whatever the length.
 const COPIES_BY_LOADS_AND_STORES: &str =
     "glibc.cpu.x86_rep_movsb_threshold=0x10000000:glibc.cpu.x86_rep_stosb_threshold=0x10000000";
 

@@ -1,8 +1,8 @@
 //! Compares what sansgi, httparse, hyper and h11 take damaged requests for, and puts each disagreement into a class.
 //!
-//! `PYTHON=python3 cargo run --release -- 200000 > RESULTS.md`, in this folder, compares as many streams and writes a table
-//! of the classes, with how many streams fell into each and the shortest of them. The same number gives the same table. A
-//! disagreement that has no name in `classes.rs` is an error.
+//! `PYTHON=python3 cargo run --release -- 200000 > RESULTS.md`, in this folder, compares as many streams and writes a
+//! table of the classes, with how many streams fell into each and the shortest of them. The same number gives the same
+//! table. A disagreement that has no name in `classes.rs` is an error.
 
 mod classes;
 mod peers;

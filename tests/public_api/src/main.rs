@@ -72,8 +72,8 @@ fn listing(features: &str, target: &Path) -> Result<Listing, Box<dyn Error>> {
         if line.starts_with("pub mod sansgi::guide") {
             continue;
         }
-        // What a trait asks for says no more than that the trait is there, but for the types. And a `From` is listed with
-        // both of its types.
+        // What a trait asks for says no more than that the trait is there, but for the types. And a `From` is listed
+        // with both of its types.
         let is_asked_for = item.parent_id().is_some_and(|parent| trait_impls.contains(&parent));
         if (!is_asked_for || line.starts_with("pub type")) && !items.contains(&line) {
             items.push(line);

@@ -1,5 +1,5 @@
-//! `actix-http`'s dispatcher, with the timers that it has by default, on its own runtime: it cannot do without. It writes
-//! a `date` that cannot be turned off.
+//! `actix-http`'s dispatcher, with the timers that it has by default, on its own runtime: it cannot do without. It
+//! writes a `date` that cannot be turned off.
 
 use std::any::Any;
 use std::convert::Infallible;

@@ -1,5 +1,5 @@
-//! `http-net`: bytes are read into the connection's buffer, heads are written from borrowed fields, which is the cheapest
-//! way that it has. One output buffer serves all responses.
+//! `http-net`: bytes are read into the connection's buffer, heads are written from borrowed fields, which is the
+//! cheapest way that it has. One output buffer serves all responses.
 
 use std::hint::black_box;
 use std::process::ExitCode;

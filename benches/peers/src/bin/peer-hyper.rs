@@ -1,5 +1,5 @@
-//! `hyper`'s server connection, as its documentation has it, without the `date` that it would add: the others write none.
-//! It has no timer, so unlike `sansgi` it watches no deadline.
+//! `hyper`'s server connection, as its documentation has it, without the `date` that it would add: the others write
+//! none. It has no timer, so unlike `sansgi` it watches no deadline.
 
 use std::convert::Infallible;
 use std::hint::black_box;

@@ -1,5 +1,5 @@
-//! `ureq-proto`'s server side. It owns no buffers: the driver holds what came until it is a whole head, and what is to be
-//! written.
+//! `ureq-proto`'s server side. It owns no buffers: the driver holds what came until it is a whole head, and what is to
+//! be written.
 
 use std::hint::black_box;
 use std::process::ExitCode;
