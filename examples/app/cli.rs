@@ -9,7 +9,7 @@ use std::thread;
 
 use sansgi::Config;
 
-use super::{App, Server, Shutdown};
+use super::{App, Server};
 
 /// Serves until shutdown is requested and the last connection has ended.
 pub(crate) type Serve = fn(TcpListener, &Server) -> io::Result<()>;
@@ -45,7 +45,7 @@ pub(crate) fn main(name: &str, serve: Serve) -> ExitCode {
 
 /// By the first Ctrl-C or `kill`. The second one ends the process, whatever is in flight.
 #[cfg(unix)]
-fn on_signal(shutdown: Shutdown) {
+fn on_signal(shutdown: super::Shutdown) {
     use signal_hook::consts::{SIGINT, SIGTERM};
 
     let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]) else { return };
