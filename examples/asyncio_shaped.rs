@@ -67,6 +67,7 @@ impl Protocol for HttpProtocol {
         true
     }
 
+    /// asyncio's own loop calls this from within a write. There it may only `call_soon` a turn: the guide says why.
     fn resume_writing(self: Rc<Self>) {
         self.driver.borrow_mut().lock().handle_written(self.unsent.take());
         self.turn();

@@ -355,7 +355,8 @@ pub enum HalfClose {
     /// It has left, or is about to: `receive` is `Disconnect`, while the response is still taken and written. Default.
     Disconnect,
     /// It just has nothing more to say: nothing changes before the response is complete. For applications that take
-    /// `Disconnect` for the end and stop sending.
+    /// `Disconnect` for the end and stop sending. A client that has closed its socket is then noticed by a write that
+    /// fails, and by nothing else: an application that waits before it sends may wait for nobody.
     Ignore,
 }
 
