@@ -1,8 +1,8 @@
 //! One suite for all drivers of `examples/`, over real loopback sockets: each case is run with each driver.
 //!
-//! No case sleeps, but for three, about a silence, slowness and a stop, and none asserts how long something took: it
-//! waits for an event, with a bound that only a hanging driver reaches. `SANSGI_FULL=1` makes the transfers 100 MB and
-//! the connections 10,000.
+//! No case sleeps, but for four, about a silence, slowness, a stop and a thread that is held up, and none asserts how
+//! long something took: it waits for an event, with a bound that only a hanging driver reaches. `SANSGI_FULL=1` makes
+//! the transfers 100 MB and the connections 10,000.
 
 // The drivers share files, as every example is a program of its own.
 #![allow(clippy::duplicate_mod)]
@@ -77,7 +77,7 @@ macro_rules! suite {
             suite!(cases: client_closes, client_half_closes, client_resets, client_resets_behind_a_full_buffer);
             suite!(cases: half_close, torn_request, malformed);
             suite!(cases: idle_deadline, head_deadline, body_deadline, write_deadline);
-            suite!(cases: client_that_reads_slowly);
+            suite!(cases: client_that_reads_slowly, deadline_while_the_thread_is_held_up);
             suite!(cases: shutdown_under_load, shutdown_completes_what_is_in_flight, shutdown_deadline);
             suite!(cases: shutdown_behind_a_response_of_a_thread);
             suite!(cases: websocket, websocket_with_the_first_frame, websocket_of_few_words, shutdown_beside_a_websocket);

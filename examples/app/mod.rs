@@ -193,6 +193,7 @@ impl App {
             b"/file" => self.file(&channel, &request).await,
             b"/thread" => self.thread(&channel).await,
             b"/release" => self.release(&channel).await,
+            b"/hold" => hold(&channel, &request).await,
             b"/websocket" => upgrade(&channel, &request).await,
             b"/crash" => panic!("/crash, as asked"),
             b"/crash-late" => crash_late(&channel).await,
@@ -341,6 +342,12 @@ async fn piece(channel: &Channel) -> Result<(), SendError> {
     let headers: &[(&[u8], &[u8])] = &[PLAIN, (b"content-length", length.as_bytes())];
     channel.send(SendEvent::ResponseStart { status: 200, headers, trailers: false }).await?;
     channel.send(SendEvent::ResponseBody { body: Bytes::from_static(&PIECE), more_body: false }).await
+}
+
+/// Holds its thread up for `?milliseconds=`, as no task should, and many do.
+async fn hold(channel: &Channel, request: &Request) -> Result<(), SendError> {
+    thread::sleep(Duration::from_millis(number(request, "milliseconds").unwrap_or_default()));
+    respond(channel, 200, &[PLAIN], "Nobody else on this thread went on.\n").await
 }
 
 fn number(request: &Request, name: &str) -> Option<u64> {

@@ -371,6 +371,21 @@ pub(crate) fn client_that_reads_slowly(subject: &Subject) {
     }
 }
 
+/// It asks in time. But another application holds the thread up until its deadline is over.
+pub(crate) fn deadline_while_the_thread_is_held_up(subject: &Subject) {
+    let running = subject.start(with_timeouts(Timeouts::default().idle(Duration::from_secs(3))));
+    let (mut client, mut other) = (Client::connect(&running), Client::connect(&running));
+    client.get("/");
+    assert_eq!(client.response().status, 200);
+    other.get("/hold?milliseconds=4000");
+    while (running.started)() < 2 {
+        thread::yield_now();
+    }
+    client.get("/");
+    assert_eq!(client.response().status, 200);
+    assert_eq!(other.response().status, 200);
+}
+
 // Shutdown.
 
 /// Each request that was begun is answered in full; the others were not begun.
