@@ -135,7 +135,7 @@ have started.
 <li>/count reads a body and says how long it was
 <li><a href=/file>/file</a> is moved by the driver, without a copy where it can
 <li>/early answers without reading the body, <a href=/thread>/thread</a> is answered by a thread and goes on until
-<a href=/release>/release</a> is asked for, /websocket echoes, <a href=/crash>/crash</a> and
+<a href=/release>/release</a> is asked for, /hold?milliseconds=2000 holds up whatever runs it, /websocket echoes, <a href=/crash>/crash</a> and
 <a href=/crash-late>/crash-late</a> panic before and after the head
 </ul>
 <form method=post action=/echo enctype=text/plain><input name=say value=hello> <button>Echo</button></form>
