@@ -429,33 +429,30 @@ impl State {
     }
 
     fn response_started(&mut self) -> Result<(), SendError> {
-        self.may_send()?;
         match self.writing {
             Writing::Head => self.writing = Writing::Held,
             Writing::Held | Writing::Body | Writing::Trailers => return Err(Misuse::AlreadyStarted.into()),
-            Writing::Idle | Writing::Over => return Err(SendError::Complete),
+            Writing::Idle | Writing::Over => return Err(self.refusal()),
         }
         Ok(())
     }
 
     fn body_to(&mut self, after: Writing) -> Result<(), SendError> {
-        self.may_send()?;
         match self.writing {
             Writing::Head => return Err(Misuse::NotStarted.into()),
             Writing::Held | Writing::Body => self.response_to(after),
             Writing::Trailers => return Err(Misuse::BodyEnded.into()),
-            Writing::Idle | Writing::Over => return Err(SendError::Complete),
+            Writing::Idle | Writing::Over => return Err(self.refusal()),
         }
         Ok(())
     }
 
     fn trailers_to(&mut self, after: Writing) -> Result<(), SendError> {
-        self.may_send()?;
         match self.writing {
             Writing::Head => return Err(Misuse::NotStarted.into()),
             Writing::Held | Writing::Body => return Err(Misuse::BodyNotEnded.into()),
             Writing::Trailers => self.response_to(after),
-            Writing::Idle | Writing::Over => return Err(SendError::Complete),
+            Writing::Idle | Writing::Over => return Err(self.refusal()),
         }
         Ok(())
     }
@@ -553,10 +550,16 @@ impl State {
 
     /// Whether an event of the application is taken at all.
     pub(crate) fn may_send(self) -> Result<(), SendError> {
+        if self.in_flight() { Ok(()) } else { Err(self.refusal()) }
+    }
+
+    /// Why no event of the application is taken, where no response is owed.
+    fn refusal(self) -> SendError {
         match self.outcome {
-            None | Some(Outcome::HalfClosed) => Ok(()),
-            Some(Outcome::Complete | Outcome::Switched | Outcome::Failed) => Err(SendError::Complete),
-            Some(Outcome::ClientLeft | Outcome::Fault | Outcome::TimedOut) => Err(SendError::Disconnected),
+            None | Some(Outcome::HalfClosed | Outcome::Complete | Outcome::Switched | Outcome::Failed) => {
+                SendError::Complete
+            }
+            Some(Outcome::ClientLeft | Outcome::Fault | Outcome::TimedOut) => SendError::Disconnected,
         }
     }
 

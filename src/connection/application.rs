@@ -61,14 +61,14 @@ impl Connection {
     }
 
     pub(crate) fn ready(&mut self, id: ExchangeId) -> Poll<Result<(), SendError>> {
-        match self.may_send(id) {
-            Ok(()) if self.is_above_high_water() => Poll::Pending,
-            answer => Poll::Ready(answer),
-        }
+        let answer = if self.is_current(id) { self.state.may_send() } else { Err(SendError::Complete) };
+        if answer.is_ok() && self.is_above_high_water() { Poll::Pending } else { Poll::Ready(answer) }
     }
 
     pub(crate) fn send(&mut self, id: ExchangeId, event: SendEvent<'_>) -> Result<(), SendError> {
-        self.may_send(id)?;
+        if !self.is_current(id) {
+            return Err(SendError::Complete);
+        }
         match event {
             SendEvent::ResponseStart { status, headers, trailers } => self.send_start(status, headers, trailers),
             SendEvent::ResponseBody { body, more_body } => self.send_body(Content::Bytes(body), more_body),
@@ -99,10 +99,6 @@ impl Connection {
     /// Whether this is the exchange that was started last. All other ids are harmless (rule 5).
     fn is_current(&self, id: ExchangeId) -> bool {
         id == self.id && id.0 > 0
-    }
-
-    fn may_send(&self, id: ExchangeId) -> Result<(), SendError> {
-        if self.is_current(id) { self.state.may_send() } else { Err(SendError::Complete) }
     }
 
     /// The state behind an event of the application, which is not taken yet.
@@ -158,39 +154,36 @@ impl Connection {
             (false, false) => self.after(Event::ResponseBodyEnd)?,
         };
         let checked = self.writer.check_body(&content, !more_body)?;
+        let before = core::mem::replace(&mut self.state, after);
         if completes {
             self.settle_early_response();
         }
-        if self.state.writing == Writing::Held {
+        if before.writing == Writing::Held {
             self.writer.release_head(self.state.next != Next::Request);
         }
         self.writer.write_body(content, checked, completes);
-        if completes {
-            self.moved_on(Event::ResponseEnd);
-        } else {
-            self.state = after;
-        }
         Ok(())
     }
 
     fn send_trailers(&mut self, headers: &[Pair<'_>], more_trailers: bool) -> Result<(), SendError> {
         let event = if more_trailers { Event::ResponseTrailers } else { Event::ResponseTrailersEnd };
-        match self.after(event) {
+        let after = match self.after(event) {
             Err(SendError::Misuse(Misuse::BodyNotEnded)) if !self.writer.has_declared_trailers() => {
                 return Err(Misuse::TrailersNotDeclared.into());
             }
             answer => answer?,
         };
         self.writer.write_trailers(headers, !more_trailers)?;
+        self.state = after;
         if !more_trailers {
             self.settle_early_response();
         }
-        self.moved_on(event);
         Ok(())
     }
 
     /// Before the final head is out, and on HTTP/1.1, it is written at once; else it is accepted and dropped.
     fn send_interim(&mut self, status: u16, headers: &[Pair<'_>]) -> Result<(), SendError> {
+        self.state.may_send()?;
         if !(102..=199).contains(&status) {
             return Err(Misuse::Status.into());
         }
@@ -198,8 +191,8 @@ impl Connection {
         Ok(self.writer.write_interim(status, headers, is_due)?)
     }
 
-    /// The response is about to be complete: decides whether the connection can outlive a request that was not received to
-    /// its end. That depends on what was declared and delivered, never on what happens to be buffered.
+    /// The response is complete: decides whether the connection can outlive a request that was not received to its end.
+    /// That depends on what was declared and delivered, never on what happens to be buffered.
     fn settle_early_response(&mut self) {
         if self.reader.has_undelivered_body()
             && (self.config.early_response == EarlyResponse::Close
