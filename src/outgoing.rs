@@ -99,9 +99,13 @@ impl Buffer {
     fn advance(&mut self, length: usize) {
         self.written = self.written.saturating_add(length);
         if self.written >= self.text.len() {
-            self.written = 0;
-            self.text.clear();
+            self.clear();
         }
+    }
+
+    fn clear(&mut self) {
+        self.written = 0;
+        self.text.clear();
     }
 }
 
@@ -113,7 +117,7 @@ pub(crate) struct Outgoing {
     front: Buffer,
     /// Behind it.
     queue: VecDeque<Item>,
-    /// Of all of it; the most that can be counted where opaque parts are longer than that.
+    /// Of all of it, so 0 only if there is nothing; the most that can be counted where opaque parts are longer than that.
     unwritten: u64,
 }
 
@@ -204,11 +208,24 @@ impl Outgoing {
 
     /// Whether all of it is written.
     pub(crate) fn is_empty(&self) -> bool {
-        self.in_flight == 0 && self.front.is_empty() && self.queue.is_empty()
+        let is_empty = self.unwritten == 0;
+        debug_assert_eq!(
+            is_empty,
+            self.in_flight == 0 && self.front.is_empty() && self.queue.is_empty(),
+            "what is unwritten is counted"
+        );
+        is_empty
     }
 
     /// `written` bytes more are with the kernel; more than there are counts as all.
     pub(crate) fn written(&mut self, written: u64) {
+        // Mostly it is all. What is in the queue may be more than was counted.
+        if self.queue.is_empty() && written >= self.unwritten {
+            self.in_flight = 0;
+            self.front.clear();
+            self.unwritten = 0;
+            return;
+        }
         let landed = written.min(self.in_flight);
         self.in_flight = self.in_flight.saturating_sub(landed);
         let mut left = written.saturating_sub(landed);
