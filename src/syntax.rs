@@ -72,24 +72,47 @@ pub(crate) fn run(bytes: &[u8], class: u8) -> usize {
     bytes.iter().position(|&byte| !is(byte, class)).unwrap_or(bytes.len())
 }
 
-/// Whether a token is this name in any case; `lower` is of lower-case letters and `-`. Setting the bit that parts the
-/// cases makes no other byte of a token one of these, and takes the whole name at once.
+/// Whether this is a name in any case; `lower` is of lower-case letters and `-`. Setting the bit that parts the cases makes
+/// no byte but a letter one, and takes the whole name at once.
 #[inline]
-pub(crate) fn is_name<const N: usize>(token: &[u8], lower: &[u8; N]) -> bool {
-    let Ok(token) = <&[u8; N]>::try_from(token) else { return false };
-    token.iter().zip(lower).fold(0, |difference, (byte, lower)| difference | ((byte | 0x20) ^ lower)) == 0
+pub(crate) fn is_name<const N: usize>(bytes: &[u8], lower: &[u8; N]) -> bool {
+    let Ok(bytes) = <&[u8; N]>::try_from(bytes) else { return false };
+    let case = |lower: u8| if lower == b'-' { 0 } else { 0x20 };
+    bytes.iter().zip(lower).fold(0, |difference, (&byte, &lower)| difference | ((byte | case(lower)) ^ lower)) == 0
 }
 
-/// `token = 1*tchar` (RFC 9110 §5.6.2).
+/// `token = 1*tchar` (RFC 9110 §5.6.2). Most names of headers are in lower case, as ASGI wants them.
 #[inline]
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && all(bytes, TOKEN)
+    all_in_blocks(bytes, |byte| matches!(byte, b'a'..=b'z' | b'-')) || !bytes.is_empty() && all(bytes, TOKEN)
+}
+
+/// Whether there are eight bytes or more and all of them are usual: then nobody needs to look at each. The last block
+/// overlaps the one before it, so that no bytes are left over.
+#[inline]
+fn all_in_blocks(bytes: &[u8], is_usual: impl Fn(u8) -> bool + Copy) -> bool {
+    if let Some(last) = bytes.last_chunk::<16>() {
+        let (blocks, _) = bytes.as_chunks::<16>();
+        all_of(last, is_usual) && blocks.iter().all(|block| all_of(block, is_usual))
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        all_of(first, is_usual) && all_of(last, is_usual)
+    } else {
+        false
+    }
+}
+
+/// Without a way out in the middle, so that a block is looked at as a whole.
+#[inline]
+fn all_of<const N: usize>(block: &[u8; N], is_usual: impl Fn(u8) -> bool) -> bool {
+    block.iter().fold(true, |all, &byte| all & is_usual(byte))
 }
 
 /// `field-value` (RFC 9110 §5.5): no control character but HTAB, and no white space at either end.
 #[inline]
 pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
-    all(bytes, FIELD) && !matches!(bytes.first(), Some(b' ' | b'\t')) && !matches!(bytes.last(), Some(b' ' | b'\t'))
+    (all_in_blocks(bytes, |byte| matches!(byte, b' '..=b'~')) || all(bytes, FIELD))
+        && !matches!(bytes.first(), Some(b' ' | b'\t'))
+        && !matches!(bytes.last(), Some(b' ' | b'\t'))
 }
 
 /// `OWS` is SP and HTAB, nothing else (RFC 9110 §5.6.3).
@@ -202,8 +225,7 @@ pub(crate) fn has_line_feed(bytes: &[u8]) -> bool {
 
 #[inline]
 fn has_line_feed_in<const N: usize>(block: &[u8; N]) -> bool {
-    #[allow(clippy::needless_bitwise_bool, reason = "a lazy `||` would look at the bytes one by one")]
-    block.iter().fold(false, |any, &byte| any | (byte == b'\n'))
+    !all_of(block, |byte| byte != b'\n')
 }
 
 /// Shows to `see` where each line feed is, until it breaks: the places in a block are found by words. (No place in a slice

@@ -95,10 +95,40 @@ fn try_send(
 
 #[test]
 fn any_header_is_refused_or_read_back() {
+    assert!(headers_taken(short_strings()) > 20_000);
+}
+
+/// A longer string is judged in blocks: wherever they begin and end, no byte is passed over.
+#[test]
+fn any_byte_anywhere_in_a_longer_header_is_refused_or_read_back() {
+    let odd = b"\0\t\n\r\x1f !,-./09:;@AZ[_`az{~\x7f\x80\xff";
+    let plain = b"of-forty-letters-and-therefore-of-blocks";
+    let lengths = (3..=plain.len()).map(|length| &plain[..length]);
+    let strings = lengths.flat_map(|plain| (0..plain.len()).flat_map(|at| odd.map(|byte| with(plain, at, byte))));
+    assert!(headers_taken(strings) > 10_000);
+}
+
+/// A name that is nearly `content-length`.
+#[test]
+fn any_byte_anywhere_in_the_name_of_the_length_is_refused_or_read_back() {
+    let name = b"content-length";
+    let others = |at: usize| (0..=255u8).filter(move |byte| !byte.eq_ignore_ascii_case(&name[at]));
+    assert!(headers_taken((0..name.len()).flat_map(|at| others(at).map(move |byte| with(name, at, byte)))) > 1000);
+}
+
+fn with(string: &[u8], at: usize, byte: u8) -> Vec<u8> {
+    let mut string = string.to_vec();
+    string[at] = byte;
+    string
+}
+
+/// Sends each string as a name and as a value. How many were taken.
+#[track_caller]
+fn headers_taken(strings: impl Iterator<Item = Vec<u8>>) -> usize {
     let start = started();
     let unchanged = finish(start.0.clone(), start.1, &[START, LAST]);
     let mut taken = 0;
-    for string in short_strings() {
+    for string in strings {
         for (name, value) in [(&string[..], &b"v"[..]), (b"x-name", &string)] {
             let event = SendEvent::ResponseStart { status: 200, headers: &[(name, value)], trailers: false };
             let response = try_send(&start, event, (&[LAST], &[START, LAST]), &unchanged, &string);
@@ -110,7 +140,7 @@ fn any_header_is_refused_or_read_back() {
             }
         }
     }
-    assert!(taken > 20_000);
+    taken
 }
 
 #[test]
