@@ -395,7 +395,7 @@ pub struct Config {
     pub(crate) half_close: HalfClose,
     pub(crate) early_response: EarlyResponse,
     pub(crate) connect: bool,
-    pub(crate) default_headers: Vec<(Bytes, Bytes)>,
+    pub(crate) default_headers: Vec<DefaultHeader>,
 }
 
 impl Default for Config {
@@ -439,8 +439,8 @@ impl Config {
         let headers = section.saturating_add(limits.fields.saturating_mul(Headers::BYTES_A_FIELD)).saturating_mul(4);
         let outgoing = limits.high_water_bytes.saturating_mul(3);
         // A head as it is made, and behind what is unwritten.
-        let line = |(name, value): &(Bytes, Bytes)| name.len().saturating_add(value.len()).saturating_add(4);
-        let head = self.default_headers.iter().map(line).fold(0, usize::saturating_add).saturating_mul(5);
+        let lines = self.default_headers.iter().map(|header| header.line.len());
+        let head = lines.fold(0, usize::saturating_add).saturating_mul(5);
         incoming.saturating_add(headers).saturating_add(outgoing).saturating_add(head).saturating_add(4096)
     }
 
@@ -458,8 +458,8 @@ impl Config {
 /// Of default headers that hold a secret only how long it is.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let default_headers: Vec<_> =
-            self.default_headers.iter().map(|(name, value)| DebugField { name, value }).collect();
+        let parts = self.default_headers.iter().map(DefaultHeader::parts);
+        let default_headers: Vec<_> = parts.map(|(name, value)| DebugField { name, value }).collect();
         f.debug_struct("Config")
             .field("limits", &self.limits)
             .field("timeouts", &self.timeouts)
@@ -468,6 +468,29 @@ impl fmt::Debug for Config {
             .field("connect", &self.connect)
             .field("default_headers", &default_headers)
             .finish()
+    }
+}
+
+/// A header of every response, as it is written.
+#[derive(Clone)]
+pub(crate) struct DefaultHeader {
+    /// Its line, CRLF included.
+    pub(crate) line: Vec<u8>,
+    name_length: usize,
+}
+
+impl DefaultHeader {
+    fn new(name: &[u8], value: &[u8]) -> Self {
+        Self { line: [name, b": ", value, b"\r\n"].concat(), name_length: name.len() }
+    }
+
+    fn parts(&self) -> (&[u8], &[u8]) {
+        let (name, rest) = self.line.split_at_checked(self.name_length).unwrap_or_default();
+        (name, rest.strip_prefix(b": ").and_then(|rest| rest.strip_suffix(b"\r\n")).unwrap_or_default())
+    }
+
+    pub(crate) fn name(&self) -> &[u8] {
+        self.parts().0
     }
 }
 
@@ -549,7 +572,7 @@ impl ConfigBuilder {
     /// let _ = sansgi::Config::builder().default_header("server", "example");
     /// ```
     pub fn default_header(mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
-        self.config.default_headers.push((name.into(), value.into()));
+        self.config.default_headers.push(DefaultHeader::new(&name.into(), &value.into()));
         self
     }
 
@@ -572,7 +595,8 @@ impl ConfigBuilder {
         let most = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
         config.limits.head_bytes = config.limits.head_bytes.min(most);
         config.limits.trailer_bytes = config.limits.trailer_bytes.min(most);
-        for (name, value) in &config.default_headers {
+        for header in &config.default_headers {
+            let (name, value) = header.parts();
             // The last two would have to be named in `connection`.
             let ours =
                 [&b"connection"[..], b"content-length", b"transfer-encoding", b"date", b"upgrade", b"keep-alive"];

@@ -69,7 +69,7 @@ impl Date {
         core::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8; 29] {
         &self.0
     }
 }

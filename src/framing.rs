@@ -143,6 +143,21 @@ pub(crate) enum ResponseBody {
     UntilClose,
 }
 
+/// The methods that decide how their responses end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum AskedBy {
+    Head,
+    Connect,
+    Other,
+}
+
+impl AskedBy {
+    /// Whether a response of this status ends HTTP on its connection.
+    pub(crate) fn switches(self, status: u16) -> bool {
+        status == 101 || self == Self::Connect && (200..=299).contains(&status)
+    }
+}
+
 /// What a response's head says of its body, and what the body then is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ResponseFraming {
@@ -154,12 +169,15 @@ pub(crate) struct ResponseFraming {
 /// The body of a final response.
 pub(crate) fn response_body(
     version: Version,
-    is_head_request: bool,
+    asked_by: AskedBy,
     status: u16,
     content_length: Option<u64>,
 ) -> ResponseFraming {
     let none = |content_length| ResponseFraming { body: ResponseBody::None, content_length };
     match status {
+        // "A server MUST NOT send any Transfer-Encoding or Content-Length header fields in a 2xx (Successful) response to
+        // CONNECT" (RFC 9110 §9.3.6).
+        200..=299 if asked_by == AskedBy::Connect => none(None),
         // "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
         // (Informational) or 204 (No Content)" (RFC 9110 §8.6).
         100..=199 | 204 => none(None),
@@ -169,7 +187,7 @@ pub(crate) fn response_body(
         304 => none(content_length),
         // "The HEAD method is identical to GET except that the server MUST NOT send content in the response" (RFC 9110
         // §9.3.2). What a GET would have had is the application's to say; none is invented.
-        _ if is_head_request => none(content_length),
+        _ if asked_by == AskedBy::Head => none(content_length),
         _ => match (content_length, version) {
             (Some(length), _) => ResponseFraming { body: ResponseBody::Length(length), content_length },
             (None, Version::Http11) => ResponseFraming { body: ResponseBody::Chunked, content_length },

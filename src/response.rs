@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::config::MAX_LENGTH;
 use crate::error::Misuse;
-use crate::framing::{Once, Version};
+use crate::framing::Version;
 use crate::headers::{DROPPED_FROM_TRAILERS, REFUSED_IN_TRAILERS};
 use crate::syntax::{self, Digits};
 
@@ -14,10 +14,10 @@ pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
 /// What an application's headers say to the connection.
 #[derive(Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts of one head, not phases of anything")]
-pub(crate) struct Found<'a> {
+pub(crate) struct Found {
     pub(crate) content_length: Option<u64>,
     pub(crate) close: bool,
-    pub(crate) upgrade: Once<&'a [u8]>,
+    pub(crate) has_upgrade: bool,
     /// `connection` names `upgrade`.
     pub(crate) names_upgrade: bool,
     pub(crate) has_date: bool,
@@ -25,17 +25,20 @@ pub(crate) struct Found<'a> {
     pub(crate) has_options: bool,
 }
 
-impl<'a> Found<'a> {
-    /// Takes a header, whose name and value are valid. True if it is written as it is; the others the connection writes.
-    fn take(&mut self, name: &[u8], value: &'a [u8]) -> Result<bool, Misuse> {
-        if syntax::is_name(name, b"content-length") {
-            if self.content_length.is_some() {
-                return Err(Misuse::HeaderRepeated);
-            }
-            let length = syntax::decimal(value).filter(|&length| length <= MAX_LENGTH);
-            self.content_length = Some(length.ok_or(Misuse::ContentLength)?);
-            return Ok(false);
+impl Found {
+    /// Takes a `content-length`, which the connection writes.
+    fn take_length(&mut self, value: &[u8]) -> Result<(), Misuse> {
+        if self.content_length.is_some() {
+            return Err(Misuse::HeaderRepeated);
         }
+        let length = syntax::decimal(value).filter(|&length| length <= MAX_LENGTH);
+        self.content_length = Some(length.ok_or(Misuse::ContentLength)?);
+        Ok(())
+    }
+
+    /// Takes another header, whose name and value are valid. True if it is written as it is; the others the connection
+    /// writes.
+    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<bool, Misuse> {
         if syntax::is_name(name, b"connection") {
             for option in syntax::members(value) {
                 if !syntax::is_token(option) {
@@ -59,7 +62,7 @@ impl<'a> Found<'a> {
             }
             self.has_date = true;
         } else if syntax::is_name(name, b"upgrade") {
-            self.upgrade.add(Some(value));
+            self.has_upgrade = true;
         }
         Ok(true)
     }
@@ -68,8 +71,13 @@ impl<'a> Found<'a> {
 /// The one validator of all field lines that an application supplies. It writes them, but for those that the connection
 /// writes itself, and adds what they say to `found`, which is the caller's, so that it need not be moved. Where it refuses
 /// one, its caller throws away what was written before it: then nothing has happened.
-pub(crate) fn write_fields<'a>(headers: &[Pair<'a>], found: &mut Found<'a>, into: &mut Vec<u8>) -> Result<(), Misuse> {
+pub(crate) fn write_fields(headers: &[Pair<'_>], found: &mut Found, into: &mut Vec<u8>) -> Result<(), Misuse> {
     for &(name, value) in headers {
+        // Its name is a token and a number is a value: nobody needs to look at them for that.
+        if syntax::is_name(name, b"content-length") {
+            found.take_length(value)?;
+            continue;
+        }
         if !syntax::is_token(name) {
             return Err(Misuse::HeaderName);
         }

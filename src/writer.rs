@@ -11,7 +11,7 @@ use crate::chunked;
 use crate::config::Config;
 use crate::date::Date;
 use crate::error::Misuse;
-use crate::framing::{self, Once, ResponseBody, ResponseFraming, Version};
+use crate::framing::{self, AskedBy, ResponseBody, Version};
 use crate::outgoing::{Due, Outgoing};
 use crate::request::Request;
 use crate::response::{self, Found, Pair};
@@ -21,7 +21,7 @@ use crate::syntax::Digits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Asked {
     version: Version,
-    is_head: bool,
+    by: AskedBy,
     takes_trailers: bool,
 }
 
@@ -68,7 +68,7 @@ impl Writer {
     pub(crate) fn new() -> Self {
         Self {
             outgoing: Outgoing::default(),
-            asked: Asked { version: Version::Http11, is_head: false, takes_trailers: false },
+            asked: Asked { version: Version::Http11, by: AskedBy::Other, takes_trailers: false },
             held: Vec::new(),
             line_is_open: false,
             encoder: BodyEncoder::NONE,
@@ -80,11 +80,22 @@ impl Writer {
     /// A response to this request is owed.
     pub(crate) fn begin(&mut self, request: &Request) {
         debug_assert!(self.held.is_empty(), "a head is held in its own exchange only");
-        self.asked =
-            Asked { version: request.version(), is_head: request.is_head(), takes_trailers: request.takes_trailers() };
+        let by = if request.is_head() {
+            AskedBy::Head
+        } else if request.is_connect() {
+            AskedBy::Connect
+        } else {
+            AskedBy::Other
+        };
+        self.asked = Asked { version: request.version(), by, takes_trailers: request.takes_trailers() };
         self.encoder = BodyEncoder::NONE;
         self.declared_trailers = false;
         self.in_trailers = false;
+    }
+
+    /// Whether a response of this status ends HTTP on its connection: a 101, or a 2xx to CONNECT.
+    pub(crate) fn switches(&self, status: u16) -> bool {
+        self.asked.by.switches(status)
     }
 
     /// Makes the head and holds it. True if the connection cannot outlive the response.
@@ -96,57 +107,15 @@ impl Writer {
         config: &Config,
         date: Option<Date>,
     ) -> Result<bool, Misuse> {
-        if !(200..=599).contains(&status) {
-            return Err(Misuse::Status);
-        }
-        let mut found = Found::default();
-        self.begin_head(status, headers, &mut found)?;
-        let framing = framing::response_body(self.asked.version, self.asked.is_head, status, found.content_length);
-        self.add_ours(headers, &found, framing, config, date);
-        self.encoder = BodyEncoder::new(framing.body);
-        self.declared_trailers = trailers;
-        // Where no length is known on HTTP/1.0, the end of the connection is the end of the body.
-        Ok(found.close || framing.body == ResponseBody::UntilClose)
-    }
-
-    /// Begins the head with the application's part, if that is valid, and adds to `found` what it says.
-    pub(crate) fn begin_head<'a>(
-        &mut self,
-        status: u16,
-        headers: &[Pair<'a>],
-        found: &mut Found<'a>,
-    ) -> Result<(), Misuse> {
         if self.held.capacity() == 0 {
             self.held = self.outgoing.take_spare();
             // Most heads, so that it does not grow line by line.
             self.held.reserve(128);
         }
+        let mut found = Found::default();
         response::write_status_line(status, &mut self.held);
-        response::write_fields(headers, found, &mut self.held).inspect_err(|_| self.held.clear())
-    }
-
-    /// Queues the head of a 101, or of a 2xx to CONNECT, which was begun: nothing of HTTP follows it.
-    pub(crate) fn write_switch(
-        &mut self,
-        headers: &[Pair<'_>],
-        found: &Found<'_>,
-        config: &Config,
-        date: Option<Date>,
-    ) {
-        let framing = ResponseFraming { body: ResponseBody::None, content_length: None };
-        self.add_ours(headers, found, framing, config, date);
-        self.finish_head();
-    }
-
-    /// Adds to the head what the connection writes, but for the end of its `connection` line.
-    fn add_ours(
-        &mut self,
-        headers: &[Pair<'_>],
-        found: &Found<'_>,
-        framing: ResponseFraming,
-        config: &Config,
-        date: Option<Date>,
-    ) {
+        response::write_fields(headers, &mut found, &mut self.held).inspect_err(|_| self.held.clear())?;
+        let framing = framing::response_body(self.asked.version, self.asked.by, status, found.content_length);
         let head = &mut self.held;
         if let Some(length) = framing.content_length {
             head.extend_from_slice(b"content-length: ");
@@ -157,26 +126,37 @@ impl Writer {
         }
         // A date of the application's stands.
         if let Some(date) = date.filter(|_| !found.has_date) {
-            response::write_field(b"date", date.as_bytes(), head);
+            head.extend_from_slice(b"date: ");
+            head.extend_from_slice(date.as_bytes());
+            head.extend_from_slice(b"\r\n");
         }
-        for (name, value) in &config.default_headers {
-            if !headers.iter().any(|(sent, _)| sent.eq_ignore_ascii_case(name)) {
-                response::write_field(name, value, head);
+        for default in &config.default_headers {
+            if !headers.iter().any(|(sent, _)| sent.eq_ignore_ascii_case(default.name())) {
+                head.extend_from_slice(&default.line);
             }
         }
-        self.add_options(headers, found);
+        if found.has_options || found.has_upgrade {
+            self.add_options(headers, &found);
+        }
+        self.encoder = BodyEncoder::new(framing.body);
+        self.declared_trailers = trailers;
+        // Where no length is known on HTTP/1.0, the end of the connection is the end of the body. A client that did not wait
+        // for the 2xx to its CONNECT has sent the tunnel's bytes: they must not become a request.
+        Ok(found.close || framing.body == ResponseBody::UntilClose || self.asked.by == AskedBy::Connect)
     }
 
     /// The application's `connection` options, in a line that is left open for ours.
-    fn add_options(&mut self, headers: &[Pair<'_>], found: &Found<'_>) {
+    #[cold] // most responses have none
+    fn add_options(&mut self, headers: &[Pair<'_>], found: &Found) {
         self.line_is_open = found.has_options && response::write_options(headers, self.asked.version, &mut self.held);
         // "A sender of Upgrade MUST also send an "Upgrade" connection option" (RFC 9110 §7.8): a 101, a 426, or whoever
         // just says what it speaks. The application may have sent it itself.
-        if found.upgrade != Once::Absent && !found.names_upgrade {
+        if found.has_upgrade && !found.names_upgrade {
             self.add_option(b"upgrade");
         }
     }
 
+    #[cold] // a connection of HTTP/1.1 that is kept has none
     fn add_option(&mut self, option: &[u8]) {
         self.held.extend_from_slice(if self.line_is_open { b", " } else { b"connection: " });
         self.held.extend_from_slice(option);
@@ -196,10 +176,12 @@ impl Writer {
         if let Some(option) = option {
             self.add_option(option);
         }
-        self.finish_head();
+        self.end_head();
+        self.outgoing.append(&mut self.held);
     }
 
-    fn finish_head(&mut self) {
+    /// Queues the held head, behind which nothing of HTTP follows.
+    pub(crate) fn release_switch(&mut self) {
         self.end_head();
         self.outgoing.append(&mut self.held);
     }
@@ -281,8 +263,8 @@ impl Writer {
     /// (RFC 9110 §15.2), and says nothing of a body, since it has none.
     pub(crate) fn write_interim(&mut self, status: u16, headers: &[Pair<'_>], is_due: bool) -> Result<(), Misuse> {
         let (held, held_is_open) = (self.held.len(), self.line_is_open);
-        response::write_status_line(status, &mut self.held);
         let mut found = Found::default();
+        response::write_status_line(status, &mut self.held);
         let answer = response::write_fields(headers, &mut found, &mut self.held);
         if answer.is_ok() && is_due && self.asked.version == Version::Http11 {
             self.add_options(headers, &found);
@@ -296,13 +278,11 @@ impl Writer {
 
     /// Queues an error response, the last of its connection. It has no content: nothing that the peer sent can be in it,
     /// and it is right for HEAD too, also when the method was never understood.
+    #[cold]
     pub(crate) fn write_error(&mut self, status: u16, config: &Config, date: Option<Date>) {
         self.drop_head();
-        let framing = ResponseFraming { body: ResponseBody::None, content_length: Some(0) };
-        let mut found = Found::default();
-        let begun = self.begin_head(status, &[], &mut found);
-        debug_assert!(begun.is_ok(), "there is nothing to refuse");
-        self.add_ours(&[], &found, framing, config, date);
+        let answer = self.hold_head(status, &[(b"content-length", b"0")], false, config, date);
+        debug_assert!(answer.is_ok(), "there is nothing to refuse");
         self.release_head(true);
     }
 
@@ -313,6 +293,9 @@ impl Writer {
             Due::Nothing | Due::Bytes => None,
         };
         let outgoing = (outgoing.is_empty(), part);
+        // CONNECT is told with its request, and decides nothing behind its head.
+        let by = if asked.by == AskedBy::Connect { AskedBy::Other } else { asked.by };
+        let asked = Asked { by, ..*asked };
         let held = (held.escape_ascii(), line_is_open);
         let body = (encoder.saturated(), declared_trailers, in_trailers);
         format!("{outgoing:?} {asked:?} \"{}\" {} {body:?}", held.0, held.1)

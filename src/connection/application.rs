@@ -11,8 +11,9 @@ use crate::exchange::{ExchangeId, ReceiveEvent, SendEvent};
 use crate::headers::Headers;
 use crate::reader::Part;
 use crate::request::Request;
-use crate::response::{Found, Pair};
+use crate::response::Pair;
 use crate::state::{Event, Next, Outcome, Reading, State, Writing};
+use crate::syntax;
 use crate::writer::Content;
 
 impl Connection {
@@ -107,37 +108,38 @@ impl Connection {
     }
 
     fn send_start(&mut self, status: u16, headers: &[Pair<'_>], trailers: bool) -> Result<(), SendError> {
-        let is_tunnel = self.reader.current().is_some_and(Request::is_connect) && (200..=299).contains(&status);
-        if status == 101 || is_tunnel {
+        if self.writer.switches(status) {
             return self.send_switch(status, headers);
         }
         let after = self.after(Event::ResponseStart)?;
+        if !(200..=599).contains(&status) {
+            return Err(Misuse::Status.into());
+        }
         let is_last = self.writer.hold_head(status, headers, trailers, &self.config, self.date)?;
         self.state = after;
-        // A client that did not wait for the 2xx has sent the tunnel's bytes: they must not become a request.
-        let refuses_tunnel = self.reader.current().is_some_and(Request::is_connect);
-        if is_last || refuses_tunnel {
+        if is_last {
             self.happened(Event::LastRequest, CloseReason::LastRequest);
         }
         Ok(())
     }
 
     /// A 101, or a 2xx to CONNECT: it completes its exchange at once, and what follows is the next protocol's.
+    #[cold] // most responses are a start and a body
     fn send_switch(&mut self, status: u16, headers: &[Pair<'_>]) -> Result<(), SendError> {
         let after = self.after(Event::Switch)?;
-        let mut found = Found::default();
-        self.writer.begin_head(status, headers, &mut found)?;
-        self.protocol = self.next_protocol(status, &found).inspect_err(|_| self.writer.drop_head())?;
-        self.writer.write_switch(headers, &found, &self.config, self.date);
+        self.writer.hold_head(status, headers, false, &self.config, self.date)?;
+        self.protocol = self.next_protocol(status, headers).inspect_err(|_| self.writer.drop_head())?;
+        self.writer.release_switch();
         self.state = after;
         self.close_reason = Some(CloseReason::Switched);
         Ok(())
     }
 
     /// What a response switches to, if it may.
-    fn next_protocol(&self, status: u16, found: &Found<'_>) -> Result<Bytes, Misuse> {
+    fn next_protocol(&self, status: u16, headers: &[Pair<'_>]) -> Result<Bytes, Misuse> {
         if status == 101 {
-            let named = found.upgrade.valid_or(Misuse::UpgradeNotOffered)?.unwrap_or_default();
+            let mut named = headers.iter().filter(|(name, _)| syntax::is_name(name, b"upgrade"));
+            let (Some((_, named)), None) = (named.next(), named.next()) else { return Err(Misuse::UpgradeNotOffered) };
             let mut offered = self.reader.current().into_iter().flat_map(Request::upgrades);
             let is_offered = offered.any(|protocol| protocol.eq_ignore_ascii_case(named));
             return if is_offered { Ok(Bytes::copy_from_slice(named)) } else { Err(Misuse::UpgradeNotOffered) };
@@ -165,6 +167,7 @@ impl Connection {
         Ok(())
     }
 
+    #[cold] // most responses are a start and a body
     fn send_trailers(&mut self, headers: &[Pair<'_>], more_trailers: bool) -> Result<(), SendError> {
         let event = if more_trailers { Event::ResponseTrailers } else { Event::ResponseTrailersEnd };
         let after = match self.after(event) {
@@ -182,6 +185,7 @@ impl Connection {
     }
 
     /// Before the final head is out, and on HTTP/1.1, it is written at once; else it is accepted and dropped.
+    #[cold] // most responses are a start and a body
     fn send_interim(&mut self, status: u16, headers: &[Pair<'_>]) -> Result<(), SendError> {
         self.state.may_send()?;
         if !(102..=199).contains(&status) {
