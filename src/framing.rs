@@ -118,6 +118,7 @@ pub(crate) enum Coding {
 }
 
 /// `chunked` alone, or a list of two or more codings that ends with it and has it nowhere else.
+#[inline(never)] // few requests have one
 pub(crate) fn transfer_coding(value: &[u8]) -> Option<Coding> {
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
     if is_chunked(value) {

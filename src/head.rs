@@ -387,34 +387,44 @@ impl Said {
     fn add(&mut self, name: &[u8], value: &[u8]) {
         // Most names are seen not to be one of these by how long they are.
         match name.len() {
-            2 if syntax::is_name(name, b"te") => {
-                // `t-codings = "trailers" / ( transfer-coding [ weight ] )` (RFC 9110 §10.1.4): the keyword has no
-                // parameters.
-                let mut codings = syntax::members_with_parameters(value);
-                self.takes_trailers |= codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
-            }
+            2 if syntax::is_name(name, b"te") => self.add_codings(value),
             4 if syntax::is_name(name, b"host") => {
                 self.host.add((value.is_empty() || syntax::is_authority(value)).then_some(()));
             }
             6 if syntax::is_name(name, b"expect") => {
                 self.expect.add(value.eq_ignore_ascii_case(b"100-continue").then_some(()));
             }
-            7 if syntax::is_name(name, b"upgrade") => {
-                self.offers_upgrade |= syntax::members(value).any(request::may_be_switched_to);
-            }
-            10 if syntax::is_name(name, b"connection") => {
-                for option in syntax::members(value) {
-                    self.odd_option |= !syntax::is_token(option);
-                    self.close |= syntax::is_name(option, b"close");
-                    self.keep_alive |= syntax::is_name(option, b"keep-alive");
-                    self.upgrade |= syntax::is_name(option, b"upgrade");
-                }
-            }
+            7 if syntax::is_name(name, b"upgrade") => self.add_protocols(value),
+            10 if syntax::is_name(name, b"connection") => self.add_options(value),
             14 if syntax::is_name(name, b"content-length") => self.content_length.add(syntax::decimal(value)),
             17 if syntax::is_name(name, b"transfer-encoding") => {
                 self.transfer_encoding.add(framing::transfer_coding(value));
             }
             _ => {}
+        }
+    }
+
+    // What few requests have is looked at out of line, so that the loop over the fields stays short.
+
+    #[inline(never)]
+    fn add_codings(&mut self, value: &[u8]) {
+        // `t-codings = "trailers" / ( transfer-coding [ weight ] )` (RFC 9110 §10.1.4): the keyword has no parameters.
+        let mut codings = syntax::members_with_parameters(value);
+        self.takes_trailers |= codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+    }
+
+    #[inline(never)]
+    fn add_protocols(&mut self, value: &[u8]) {
+        self.offers_upgrade |= syntax::members(value).any(request::may_be_switched_to);
+    }
+
+    #[inline(never)]
+    fn add_options(&mut self, value: &[u8]) {
+        for option in syntax::members(value) {
+            self.odd_option |= !syntax::is_token(option);
+            self.close |= syntax::is_name(option, b"close");
+            self.keep_alive |= syntax::is_name(option, b"keep-alive");
+            self.upgrade |= syntax::is_name(option, b"upgrade");
         }
     }
 
