@@ -326,7 +326,7 @@ impl Connection {
             "while nothing else can happen a piece of a head does not come here"
         );
         loop {
-            if self.waits.may_be_due() && self.waits.overdue_before_reading(&self.config.timeouts).is_some() {
+            if self.waits.overdue_before_reading(&self.config.timeouts).is_some() {
                 // Unless it is over, or what was written since has put it off.
                 self.turn();
                 if let Some(overdue) = self.waits.overdue_before_reading(&self.config.timeouts) {
