@@ -358,6 +358,17 @@ pub enum HalfClose {
     /// `Disconnect` for the end and stop sending. A client that has closed its socket is then noticed by a write that
     /// fails, and by nothing else: an application that waits before it sends may wait for nobody.
     Ignore,
+    /// It has left, as uvicorn and hyper take it by default, and its exchange is over, if the response is not
+    /// complete: `receive` is `Disconnect`, `send` is refused, [`Action::Disconnect`](crate::Action::Disconnect) is
+    /// told at once, and the outcome is [`ClientLeft`](crate::Outcome::ClientLeft). What was accepted is written, but
+    /// for a head that is held; a response whose head is out is then cut, by a reset. Requests behind it do not start.
+    ///
+    /// For applications that fail, or are to be cancelled, when their client leaves, and for those that wait in
+    /// silence. The price: a client that closes its half and waits for its answer gets none.
+    ///
+    /// A body that is here to its end is received first. So an application that leaves it alone is not told; where the
+    /// request has no body it is, whether it asks or not.
+    Abort,
 }
 
 /// What becomes of the connection when a response is complete before its request has been received.

@@ -302,8 +302,9 @@ impl Exchange<'_> {
         self.connection.send(self.id, event)
     }
 
-    /// The trailers of the request, once its body has been received to its end and as long as its exchange is not over:
-    /// without those that may not be trusted there, and never merged into the headers. Empty if there are none.
+    /// The trailers of the request, once its body has been received to its end, and as long as its exchange is not over
+    /// or the client has left during it: without those that may not be trusted there, and never merged into the
+    /// headers. Empty if there are none.
     ///
     /// # Examples
     /// ```

@@ -111,7 +111,8 @@ pub enum Outcome {
     /// The client has closed its sending half after a whole request. The response is still taken and written.
     HalfClosed,
     /// The client left before its response was complete: the transport is gone, or it closed its sending half inside a
-    /// request, which is nobody's wish for an answer.
+    /// request, which is nobody's wish for an answer, or, with [`HalfClose::Abort`](crate::HalfClose::Abort), behind
+    /// one.
     ClientLeft,
     /// The client broke the protocol; [`Connection::fault`](crate::Connection::fault) says how.
     Fault,
@@ -138,6 +139,8 @@ pub(crate) enum Event {
     BodyEnded,
     /// The stream has ended here: inside a body, behind it, or between requests.
     Eof,
+    /// The stream has ended behind a request that is whole, and its client is taken to have left.
+    ClientLeft,
     /// The peer broke the protocol.
     Fault,
     // Time.
@@ -229,6 +232,7 @@ impl State {
             Event::BodyArrived => self.body_arrived(),
             Event::BodyEnded => self.body_ended(),
             Event::Eof => self.eof(),
+            Event::ClientLeft => self.client_left(),
             Event::Fault => effect = self.broken_off(Outcome::Fault),
             Event::ReadTimeout => effect = self.broken_off(Outcome::TimedOut),
             Event::IdleTimeout => self.idle_for_too_long(),
@@ -305,12 +309,8 @@ impl State {
         match self.reading {
             // Between requests, inside a head, or in what nobody will see: there is nobody to answer.
             Reading::Idle | Reading::Head | Reading::Draining => self.finish_by(Next::Close),
-            // "a message … is incomplete" (RFC 9112 §8): never the end of a body, and nobody waits for the answer.
-            Reading::Body | Reading::Wanted => match self.writing {
-                Writing::Head | Writing::Held => self.over(Outcome::ClientLeft, Next::Close),
-                Writing::Body | Writing::Trailers => self.over(Outcome::ClientLeft, Next::Reset),
-                Writing::Idle | Writing::Over => {}
-            },
+            // "a message … is incomplete" (RFC 9112 §8): never the end of a body.
+            Reading::Body | Reading::Wanted => self.client_left(),
             // The request is whole: its response is still taken and written.
             Reading::Ended => {
                 if self.in_flight() {
@@ -319,6 +319,15 @@ impl State {
                 self.spare_linger();
             }
             Reading::Closed => self.spare_linger(),
+        }
+    }
+
+    /// Nobody waits for what is still owed.
+    fn client_left(&mut self) {
+        match self.writing {
+            Writing::Head | Writing::Held => self.over(Outcome::ClientLeft, Next::Close),
+            Writing::Body | Writing::Trailers => self.over(Outcome::ClientLeft, Next::Reset),
+            Writing::Idle | Writing::Over => {}
         }
     }
 
@@ -607,12 +616,13 @@ mod tests {
 
     use super::*;
 
-    const EVENTS: [Event; 26] = [
+    const EVENTS: [Event; 27] = [
         Event::HeadBegan,
         Event::Requested,
         Event::BodyArrived,
         Event::BodyEnded,
         Event::Eof,
+        Event::ClientLeft,
         Event::Fault,
         Event::ReadTimeout,
         Event::IdleTimeout,
@@ -651,6 +661,7 @@ mod tests {
             && (event != Event::LingerTimeout || state.next == Next::Lingering)
             && (event != Event::ShutdownTimeout || state.in_flight() && state.next != Next::Request)
             && (event != Event::Eof || state.next != Next::Switch)
+            && (event != Event::ClientLeft || state.in_flight())
     }
 
     fn reachable() -> Vec<State> {

@@ -326,7 +326,7 @@ impl<'a> Arbitrary<'a> for Timeouts {
 
 impl<'a> Arbitrary<'a> for HalfClose {
     fn arbitrary(input: &mut Unstructured<'a>) -> Result<Self> {
-        pick(input, &[Self::Disconnect, Self::Ignore])
+        pick(input, &[Self::Disconnect, Self::Ignore, Self::Abort])
     }
 }
 

@@ -45,6 +45,10 @@ impl Connection {
             Ok(Part::Content { bytes, last }) => {
                 if last {
                     self.moved_on(Event::BodyEnded);
+                    if self.reader.incoming.ended {
+                        // Here, and not when the driver asks: what is sent next is taken or refused, whoever is first.
+                        self.interpret_end();
+                    }
                 } else {
                     self.moved_on(Event::BodyArrived);
                 }
@@ -82,8 +86,10 @@ impl Connection {
     }
 
     pub(crate) fn trailers(&self, id: ExchangeId) -> Option<&Headers> {
-        // Behind the exchange what is left of them depends on when the memory is given back.
-        if self.is_current(id) && self.state.in_flight() { self.reader.trailers() } else { None }
+        // Behind the exchange what is left of them depends on when the memory is given back. Where the client has left
+        // that is never, and they stay: the exchange may be over as soon as they are here.
+        let are_kept = self.state.in_flight() || self.state.outcome == Some(Outcome::ClientLeft);
+        if self.is_current(id) && are_kept { self.reader.trailers() } else { None }
     }
 
     pub(crate) fn outcome(&self, id: ExchangeId) -> Option<Outcome> {

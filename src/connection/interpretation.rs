@@ -149,15 +149,21 @@ impl Connection {
     }
 
     /// The end of the stream, where all before it was interpreted.
-    fn interpret_end(&mut self) {
-        let is_told = match self.state.reading {
-            Reading::Body => !self.reader.rest_is_whole(&self.config),
-            Reading::Ended => self.config.half_close == HalfClose::Disconnect || !self.state.in_flight(),
-            Reading::Idle | Reading::Head | Reading::Wanted | Reading::Draining | Reading::Closed => true,
+    pub(super) fn interpret_end(&mut self) {
+        let is_behind_a_request = match self.state.reading {
+            Reading::Body => self.reader.rest_is_whole(&self.config),
+            Reading::Ended => self.state.in_flight(),
+            Reading::Idle | Reading::Head | Reading::Wanted | Reading::Draining | Reading::Closed => false,
         };
-        if is_told {
-            self.happened(Event::Eof, CloseReason::ClientClosed);
-        }
+        let event = match self.config.half_close {
+            _ if !is_behind_a_request => Event::Eof,
+            // What of the request is still to be delivered comes first.
+            HalfClose::Disconnect if self.state.reading == Reading::Ended => Event::Eof,
+            // Of a request without a body that is nothing: an application that never asks is told too.
+            HalfClose::Abort if !self.reader.has_undelivered_body() => Event::ClientLeft,
+            HalfClose::Disconnect | HalfClose::Ignore | HalfClose::Abort => return,
+        };
+        self.happened(event, CloseReason::ClientClosed);
     }
 
     pub(super) fn start(&mut self, request: Request) -> Action {

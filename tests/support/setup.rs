@@ -58,6 +58,7 @@ impl Setup {
                     builder = builder.half_close(match value {
                         "disconnect" => HalfClose::Disconnect,
                         "ignore" => HalfClose::Ignore,
+                        "abort" => HalfClose::Abort,
                         _ => return Err(unknown()),
                     });
                 }
