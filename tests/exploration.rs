@@ -12,7 +12,7 @@
 //! - of a fingerprint what is left over from an exchange that has ended, and the request's raw head ([`essence`]).
 //!
 //! `cargo test` explores a part of the events; `SANSGI_EXHAUST=full cargo test --release --test exploration` all of
-//! them under six configs, and it alone writes `exploration.table` with `SANSGI_BLESS=1` as well. The table is for
+//! them under seven configs, and it alone writes `exploration.table` with `SANSGI_BLESS=1` as well. The table is for
 //! reading: what each event comes to, by what can be seen from outside.
 
 #![allow(
@@ -63,7 +63,7 @@ const TIMES: Times = Times {
 };
 
 const POLICY: Policy = Policy {
-    half_close_is_leaving: true,
+    half_close: model::HalfClose::Told,
     drains: true,
     one_byte_is_high_water: true,
     most_requests: u64::MAX,
@@ -189,7 +189,11 @@ fn config(policy: Policy) -> Config {
         .write(Duration::from_nanos(times.write))
         .linger(Duration::from_nanos(times.linger_quiet), Duration::from_nanos(times.linger))
         .shutdown(Duration::from_nanos(times.shutdown));
-    let half_close = if policy.half_close_is_leaving { HalfClose::Disconnect } else { HalfClose::Ignore };
+    let half_close = match policy.half_close {
+        model::HalfClose::Told => HalfClose::Disconnect,
+        model::HalfClose::Ignored => HalfClose::Ignore,
+        model::HalfClose::Left => HalfClose::Abort,
+    };
     let early = if policy.drains { EarlyResponse::Drain } else { EarlyResponse::Close };
     Config::builder()
         .limits(limits)
@@ -997,7 +1001,8 @@ fn every_event_in_every_state_of_other_configs() {
         return;
     }
     let policies = [
-        ("half-close ignored", Policy { half_close_is_leaving: false, ..POLICY }, (10_754, 209_722)),
+        ("half-close ignored", Policy { half_close: model::HalfClose::Ignored, ..POLICY }, (10_754, 209_722)),
+        ("half-close is leaving", Policy { half_close: model::HalfClose::Left, ..POLICY }, (9_208, 179_818)),
         ("no drain", Policy { drains: false, ..POLICY }, (10_544, 204_856)),
         (
             "a high water mark that is never reached",

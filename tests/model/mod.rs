@@ -27,8 +27,7 @@ pub(crate) type Time = u64;
 /// What the config says, as far as the exploration varies it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
-    /// A client that closes its sending half after a request has left.
-    pub(crate) half_close_is_leaving: bool,
+    pub(crate) half_close: HalfClose,
     /// The rest of a request is thrown away behind an early response, and the connection kept.
     pub(crate) drains: bool,
     /// Any unwritten byte is as much as the high-water mark; else none is.
@@ -39,6 +38,16 @@ pub(crate) struct Policy {
     pub(crate) head_limit: usize,
     pub(crate) trailer_limit: usize,
     pub(crate) times: Times,
+}
+
+/// What a client means that closes its sending half after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HalfClose {
+    /// `receive` is Disconnect behind what was to be delivered, and the response goes on.
+    Told,
+    Ignored,
+    /// It has left, as one that is gone; but what was to be delivered comes first, and what was accepted is written.
+    Left,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -648,6 +657,10 @@ impl Model {
 
     /// Of the request in flight.
     fn interpret_body(&mut self) {
+        if self.eof && self.policy.half_close == HalfClose::Left && self.reader.is_at_end() {
+            self.break_off(Outcome::ClientLeft, None);
+            return;
+        }
         if self.reader == Reader::End {
             return;
         }
@@ -762,7 +775,7 @@ impl Model {
     }
 
     fn disconnects(&self) -> bool {
-        self.over.is_some() || self.eof && self.policy.half_close_is_leaving && self.reader == Reader::End
+        self.over.is_some() || self.eof && self.policy.half_close == HalfClose::Told && self.reader == Reader::End
     }
 
     pub(crate) fn is_finished(&self) -> bool {
