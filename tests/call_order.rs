@@ -79,6 +79,7 @@ fn configs() -> Vec<(Arc<Config>, usize)> {
         (Config::builder().timeouts(impatient), 64 * 1024),
         (Config::builder().half_close(HalfClose::Ignore).early_response(EarlyResponse::Close), 64 * 1024),
         (Config::builder().limits(small.max_body_bytes(Some(3))).default_header("server", "walk"), 16),
+        (Config::builder().half_close(HalfClose::Abort), 64 * 1024),
     ];
     builders.map(|(builder, mark)| (Arc::new(builder.connect(true).build().unwrap()), mark)).into()
 }
@@ -1257,6 +1258,46 @@ fn a_receive_of_an_old_id_takes_nothing_from_the_next_request() {
     conn.handle_eof();
     assert_eq!(conn.exchange(old).receive(), Poll::Ready(ReceiveEvent::Disconnect));
     assert!(matches!(conn.next_action(Instant::ZERO), Action::Start(id, _) if id != old));
+}
+
+/// What a client means that closes its half is found at one place of the stream, whoever looks first: a `receive`
+/// between `handle_eof` and the next question, that question, or the `receive` that is given the last of the body.
+#[test]
+fn the_end_of_the_stream_is_found_by_who_looks_first() {
+    const POST: &[u8] = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx: y\r\n\r\n";
+    let whole = || Poll::Ready(ReceiveEvent::Request { body: "hi".into(), more_body: false });
+    for (policy, outcome, sent) in [
+        (HalfClose::Disconnect, Some(Outcome::HalfClosed), Ok(())),
+        (HalfClose::Ignore, None, Ok(())),
+        (HalfClose::Abort, Some(Outcome::ClientLeft), Err(SendError::Disconnected)),
+    ] {
+        let mut conn = Connection::new(Config::builder().half_close(policy).build().unwrap());
+        conn.handle_bytes(POST);
+        let Action::Start(id, _) = conn.next_action(NOW) else { panic!("a request is there") };
+        let judge = |mut conn: Connection| {
+            assert_eq!(conn.exchange(id).outcome(), outcome, "{policy:?}");
+            assert_eq!(conn.exchange(id).receive().is_ready(), outcome.is_some(), "{policy:?}");
+            assert_eq!(conn.exchange(id).trailers().map(|trailers| trailers.get("x")), Some(Some(&b"y"[..])));
+            assert_eq!(conn.exchange(id).send(head(200, &[])), sent, "{policy:?}");
+            assert_eq!(conn.next_action(NOW) == Action::Disconnect(id), sent.is_err(), "{policy:?}");
+        };
+
+        let mut ended_first = conn.clone();
+        ended_first.handle_eof();
+        assert!(matches!(ended_first.next_action(NOW), Action::Wait(_)), "the body comes first");
+        assert_eq!(ended_first.exchange(id).outcome(), None, "the body comes first");
+        assert_eq!(ended_first.exchange(id).receive(), whole());
+        judge(ended_first);
+
+        assert_eq!(conn.exchange(id).receive(), whole());
+        conn.handle_eof();
+        let mut asked_first = conn.clone();
+        let _ = asked_first.exchange(id).receive();
+        judge(asked_first);
+        let told = conn.next_action(NOW);
+        assert_eq!(told == Action::Disconnect(id), sent.is_err(), "{policy:?}");
+        assert_eq!(conn.exchange(id).outcome(), outcome, "{policy:?}");
+    }
 }
 
 /// What cuts a response is why its connection ends, also where that had been decided for another reason before: a log

@@ -53,7 +53,7 @@ fn config() -> impl Strategy<Value = Vec<String>> {
         ("max_requests", &[0, 1, 2]),
     ];
     let policies: [&'static [&'static str]; 5] = [
-        &["half_close ignore"],
+        &["half_close ignore", "half_close abort"],
         &["early_response close"],
         &["connect on"],
         &["default_header server: example", "default_header X-Tag: a"],

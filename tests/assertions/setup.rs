@@ -1,4 +1,5 @@
-//! Configurations that a target chooses from. An input names one by its number: new ones go to the end.
+//! Configurations that a target chooses from. An input names one by its number, and the last by 255: so that the inputs
+//! which are kept go on to mean what they meant, another new one wants another such number.
 
 use std::sync::{Arc, LazyLock};
 
@@ -19,7 +20,8 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn of(number: u8) -> &'static Self {
         static ALL: LazyLock<Vec<Setup>> = LazyLock::new(all);
-        &ALL[usize::from(number) % ALL.len()]
+        let (last, others) = ALL.split_last().unwrap();
+        if number == u8::MAX { last } else { &others[usize::from(number) % others.len()] }
     }
 }
 
@@ -43,8 +45,17 @@ fn all() -> Vec<Setup> {
         // A whole request fits the buffer no more.
         Limits::default(),
         Limits::default(),
+        Limits::default(),
     ];
-    let sizes = [(16 * 1024, 64 * 1024, 64 * 1024), (512, 512, 16), (1024, 1, 8), (512, 64, 0), (7, 16, 12), (1, 1, 1)];
+    let sizes = [
+        (16 * 1024, 64 * 1024, 64 * 1024),
+        (512, 512, 16),
+        (1024, 1, 8),
+        (512, 64, 0),
+        (7, 16, 12),
+        (1, 1, 1),
+        (1024, 64, 16),
+    ];
     limits
         .into_iter()
         .zip(sizes)
@@ -57,6 +68,9 @@ fn all() -> Vec<Setup> {
             let mut builder = Config::builder().limits(limits).connect(number != 1);
             if number % 4 == 3 {
                 builder = builder.half_close(HalfClose::Ignore).early_response(EarlyResponse::Close);
+            }
+            if number == 6 {
+                builder = builder.half_close(HalfClose::Abort);
             }
             let default_headers = if number % 2 == 0 { SERVER } else { &[] };
             for &(name, value) in default_headers {
