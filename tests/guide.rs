@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sansgi::{
-    Action, CloseReason, Config, Connection, Date, ExchangeId, Instant, Limits, Outcome, ReceiveEvent, SendError,
-    SendEvent, Timeouts, Wait,
+    Action, CloseReason, Config, Connection, Date, ExchangeId, HalfClose, Instant, Limits, Outcome, ReceiveEvent,
+    SendError, SendEvent, Timeouts, Wait,
 };
 
 const PAGE: &str = include_str!("../docs/actions.md");
@@ -94,6 +94,10 @@ fn scene(bytes: &[u8]) -> Scene {
     Scene::new(Config::default()).reads(bytes)
 }
 
+fn aborts() -> Config {
+    Config::builder().half_close(HalfClose::Abort).build().unwrap()
+}
+
 /// One for each row of "The ends", in its order.
 fn ends() -> Vec<Scene> {
     let mut scenes = Vec::new();
@@ -108,6 +112,16 @@ fn ends() -> Vec<Scene> {
         scene.conn.handle_eof();
     });
     play(scene(PUT), &|scene| {
+        let id = scene.starts();
+        scene.sends(id, START);
+        scene.sends_body(id, "x", true);
+        scene.conn.handle_eof();
+    });
+    play(Scene::new(aborts()).reads(GET), &|scene| {
+        scene.starts();
+        scene.conn.handle_eof();
+    });
+    play(Scene::new(aborts()).reads(GET), &|scene| {
         let id = scene.starts();
         scene.sends(id, START);
         scene.sends_body(id, "x", true);
@@ -405,11 +419,19 @@ fn a_client_that_closes_is_as_the_page_says() {
     is_gone.runs();
     assert_eq!((is_gone.reason(), is_gone.told()), ("ClientLeft".into(), "Disconnect, Close".into()));
 
-    let mut as_hyper = scene(GET);
+    let mut as_hyper = Scene::new(aborts()).reads(GET);
     let id = as_hyper.starts();
-    as_hyper.conn.handle_disconnect();
+    as_hyper.conn.handle_eof();
     as_hyper.runs();
     assert_eq!((as_hyper.told(), as_hyper.conn.exchange(id).end()), ("Disconnect, Close".into(), Outcome::ClientLeft));
+
+    let mut uploaded = Scene::new(aborts()).reads(PUT).reads(b"cd");
+    let id = uploaded.starts();
+    uploaded.conn.handle_eof();
+    assert!(matches!(uploaded.conn.next_action(uploaded.now), Action::Wait(_)), "nothing is told before the body");
+    assert!(uploaded.conn.exchange(id).receive().is_ready_part());
+    assert_eq!(uploaded.conn.exchange(id).outcome(), Some(Outcome::ClientLeft));
+    assert_eq!(uploaded.conn.next_action(uploaded.now), Action::Disconnect(id));
 }
 
 /// "`Expect` and an early answer", and README's rule 6.
