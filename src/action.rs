@@ -28,10 +28,10 @@ pub enum Action {
     /// application that still runs is not wrong: its `receive` answers
     /// [`ReceiveEvent::Disconnect`](crate::ReceiveEvent::Disconnect), which it may have heard long before.
     ///
-    /// What was accepted may be unwritten: its parts are still asked for by `Transfer`, and a `Switch` may follow.
+    /// What was accepted may still be unwritten: `Transfer` still asks for its parts, and a `Switch` may follow.
     ///
-    /// It does not say that the client has left: a response that is complete ends its exchange too. Of a transport that
-    /// is gone it is you who tells, by
+    /// This does not mean that the client has left: a response that is complete ends its exchange too. If the transport
+    /// is gone it is you who tells the connection, by
     /// [`Connection::handle_disconnect`](crate::Connection::handle_disconnect).
     Disconnect(ExchangeId),
     /// All before it is written: move these bytes by yourself, and report them with
@@ -43,7 +43,8 @@ pub enum Action {
         token: u64,
         /// Bytes that are left of it.
         remaining: u64,
-        /// Where the socket has no room now, sleep as for [`Action::Wait`]: reading goes on meanwhile. `write` is true.
+        /// If the socket has no room now, sleep for this as for an [`Action::Wait`], so that reading goes on meanwhile.
+        /// Its `write` is true.
         wait: Wait,
     },
     /// The connection was handed over, by the exchange that was started last: the socket is yours, with the bytes that
@@ -61,7 +62,7 @@ pub enum Action {
         /// A response was cut: reset the connection if you can, so that its client cannot take it for whole.
         reset: bool,
     },
-    /// Sleep until one of these. None of them: it is the application that is waited for.
+    /// Sleep until one of these happens. If it names none, it is the application that is waited for.
     Wait(Wait),
 }
 

@@ -165,7 +165,7 @@ impl Driver {
 
     /// Waits until a task has changed something since [`next_action`](ConnectionGuard::next_action) was last asked: time
     /// to ask it again. It does not matter what the driver has locked the connection for in between, and nothing is lost
-    /// when the future is dropped. What it was ready for once it is not ready for again.
+    /// when the future is dropped. It is not ready twice for the same change.
     ///
     /// # Examples
     /// See [`Driver`].
@@ -212,16 +212,16 @@ impl Drop for Driver {
     }
 }
 
-/// The application's side of an exchange: ASGI's `receive` and `send`, for any task of any executor. Clone it for as many
-/// tasks as you like: a reader, a writer and a listener for the disconnect may wait at once. Of several that wait for the
-/// same, all are woken, and which of them is served is the executor's choice: a part of the body goes to one of them.
+/// The application's side of an exchange: ASGI's `receive` and `send`, for any task of any executor. Clone it for as
+/// many tasks as you like: a reader, a writer and a listener for the disconnect may wait at once. Of several that
+/// wait for the same thing, all are woken. A part of the body goes to one of them: which one is the executor's choice.
 ///
-/// The bytes of a body are let go under the lock. So where they have an owner
+/// The connection drops the bytes of a body under its lock. So if they have an owner
 /// ([`Bytes::from_owner`](bytes::Bytes::from_owner)), its `drop` must not use a channel of this connection: it would wait
-/// for itself.
+/// for itself for ever.
 ///
-/// It may be kept beyond its exchange, from where on it says `Disconnect`, and beyond the [`Driver`]; it then keeps the
-/// memory of the connection.
+/// A channel may outlive its exchange, and then says `Disconnect`; it may outlive the [`Driver`] too, and then keeps
+/// the memory of the connection.
 ///
 /// # Cost
 /// So that a channel is `Send` and `Sync`, each call takes a lock that all channels of the connection and its driver share:
@@ -479,7 +479,8 @@ impl<'a> ConnectionGuard<'a> {
         Self { shared, side, before, replaced: None, woken: None, more_woken: Vec::new(), driver: None }
     }
 
-    /// [`Connection::next_action`]; and whatever the tasks have changed until now, [`Driver::changed`] does not tell again.
+    /// Asks [`Connection::next_action`]. What the tasks have changed until now is thereby known to the driver:
+    /// [`Driver::changed`] does not tell of it any more.
     ///
     /// # Examples
     /// See [`Driver`].

@@ -61,7 +61,7 @@ impl Default for Limits {
 
 impl Limits {
     /// Longest request head in bytes, from its first byte (a skipped blank line included) to its empty line, included.
-    /// Default 32 KiB: large cookies fit. Beyond it 431. More than 2³²−1 counts as that, and so it does for trailers.
+    /// Default 32 KiB: large cookies fit. Beyond it 431. A larger value than 2³²−1 counts as 2³²−1.
     ///
     /// # Examples
     /// ```
@@ -130,8 +130,8 @@ impl Limits {
         self
     }
 
-    /// Longest trailer section in bytes, from behind the last chunk's line to the final CRLF, included. Default 8 KiB.
-    /// Beyond it 431.
+    /// Longest trailer section in bytes, from behind the last chunk's line to the final CRLF, included. Default 8 KiB:
+    /// a checksum or a signature needs far less. Beyond it 431. A larger value than 2³²−1 counts as 2³²−1.
     ///
     /// # Examples
     /// ```
@@ -182,8 +182,8 @@ impl Limits {
         self
     }
 
-    /// Bytes unwritten from which on [`Exchange::ready`](crate::Exchange::ready) is pending and no further request is
-    /// started. Default 64 KiB, as asyncio's transports have. It must not be 0.
+    /// When this many bytes or more are unwritten, [`Exchange::ready`](crate::Exchange::ready) is pending and no
+    /// further request is started. Default 64 KiB, as asyncio's transports have. It must not be 0.
     ///
     /// # Examples
     /// ```
@@ -210,8 +210,8 @@ impl Limits {
     }
 }
 
-/// How long the connection waits for its peer. No timer runs while it is the application that is waited for, but for that
-/// of [`shutdown`](Self::shutdown). [`Duration::MAX`] switches one off.
+/// How long the connection waits for its peer. No timer but that of [`shutdown`](Self::shutdown) runs while it is the
+/// application that is waited for. [`Duration::MAX`] switches a timer off.
 ///
 /// # Examples
 /// ```
@@ -299,9 +299,9 @@ impl Timeouts {
         self
     }
 
-    /// Something is unwritten, and for so long none of it was written: it is dropped, and the connection reset. Default
-    /// 60 s. A kernel with a large send buffer may have nothing written for as long, though the client reads: set
-    /// `TCP_NOTSENT_LOWAT`.
+    /// How long something may be unwritten while none of it is written; then it is dropped, and the connection is
+    /// reset. Default 60 s. A kernel with a large send buffer may take nothing for that long although the client reads:
+    /// set `TCP_NOTSENT_LOWAT`.
     ///
     /// # Examples
     /// ```
@@ -312,9 +312,9 @@ impl Timeouts {
         self
     }
 
-    /// After our side was shut down: closed when nothing came for `quiet`, or after `total` in any case. Default 5 s
-    /// and 30 s. What a client still sends is thrown away for so long, since a close with unread bytes resets the
-    /// connection, and the reset can overtake the response (RFC 9112 §9.6).
+    /// After our side was shut down: the connection closes when nothing has come for `quiet`, or after `total` in any
+    /// case. Default 5 s and 30 s. Until then what the client still sends is read and thrown away, since a close with
+    /// unread bytes resets the connection, and the reset can overtake the response (RFC 9112 §9.6).
     ///
     /// # Examples
     /// ```
@@ -341,7 +341,7 @@ impl Timeouts {
     }
 }
 
-/// What a client means that closes its sending half after a whole request.
+/// What it means when a client closes its sending half after a whole request.
 ///
 /// # Examples
 /// ```
@@ -427,10 +427,10 @@ impl Config {
     /// [`Wait::read`](crate::Wait::read) says so, at most [`Limits::read_buffer_bytes`] at a time, and the application
     /// waits for [`Exchange::ready`](crate::Exchange::ready). An idle connection holds less than 1 KiB.
     ///
-    /// Not counted is what the application keeps of the parts that it has received, and what is its own doing: its headers,
-    /// what its last event has beyond the high-water mark, and up to 250 bytes for each
-    /// [`SendEvent::ResponsePart`](crate::SendEvent::ResponsePart) (its place and that of its chunk's line, in a queue that
-    /// grows), of which there may be many if they are of few bytes.
+    /// Not counted are the received parts that the application keeps, and what it sends by its own choice: its headers;
+    /// what its last event has beyond the high-water mark; and up to 250 bytes for each
+    /// [`SendEvent::ResponsePart`](crate::SendEvent::ResponsePart) (its place in the queue, and that of its chunk's
+    /// line), of which many fit below the mark if each stands for few bytes.
     ///
     /// # Examples
     /// ```
@@ -466,7 +466,7 @@ impl Config {
     }
 }
 
-/// Of default headers that hold a secret only how long it is.
+/// Of default headers that hold a secret it shows only the length.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = self.default_headers.iter().map(DefaultHeader::parts);
@@ -590,9 +590,9 @@ impl ConfigBuilder {
     /// Checks it.
     ///
     /// # Errors
-    /// [`ConfigError::DefaultHeader`] for a default header that the application could not send either, or one that is the
-    /// connection's own to say: `connection`, `content-length`, `transfer-encoding`, `date`, `upgrade`, `keep-alive`;
-    /// [`ConfigError::Zero`] for a buffer of no size.
+    /// [`ConfigError::DefaultHeader`] for a default header that would be refused from the application too, or that only
+    /// the connection may write: `connection`, `content-length`, `transfer-encoding`, `date`, `upgrade`, `keep-alive`;
+    /// [`ConfigError::Zero`] for a read buffer or a high-water mark of 0 bytes.
     ///
     /// # Examples
     /// ```
@@ -625,7 +625,7 @@ impl ConfigBuilder {
     }
 }
 
-/// Why a [`Config`] cannot be.
+/// Why a [`Config`] cannot be built.
 ///
 /// # Examples
 /// ```

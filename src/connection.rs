@@ -113,8 +113,8 @@ impl Connection {
         }
     }
 
-    /// These bytes came. They are copied and never refused; what comes unasked, or more than
-    /// [`Limits::read_buffer_bytes`](crate::Limits::read_buffer_bytes) at a time, is held on top of
+    /// These bytes came. They are copied and never refused. Bytes that were not asked for, and those beyond
+    /// [`Limits::read_buffer_bytes`](crate::Limits::read_buffer_bytes) in one call, are held on top of
     /// [`Config::memory_bound`].
     ///
     /// # Examples
@@ -129,9 +129,10 @@ impl Connection {
         }
     }
 
-    /// A buffer with room for what may be read now, for [`handle_read`](Self::handle_read): yours while a kernel has it,
-    /// and as long as you like, whatever is called meanwhile. A lost one does no harm. Ask for it when there is something
-    /// to read, so that a connection that waits holds none.
+    /// An empty buffer with room for as much as may be read now, to be filled and given to
+    /// [`handle_read`](Self::handle_read). It is yours: lend it to a kernel, keep it for as long as you like, make any
+    /// other call meanwhile, or drop it. Ask for it only when there is something to read, so that a connection that
+    /// waits holds no buffer.
     ///
     /// # Examples
     /// ```
@@ -147,11 +148,11 @@ impl Connection {
         self.reader.incoming.lend(size.saturating_sub(here).clamp(1, MOST_ROOM))
     }
 
-    /// This buffer was read into: as [`handle_bytes`](Self::handle_bytes) with what it holds, but without a copy where
-    /// nothing else is held, or where it is the one that [`read_buffer`](Self::read_buffer) gave.
+    /// The bytes in this buffer came. This does what [`handle_bytes`](Self::handle_bytes) does with them, but copies
+    /// nothing if no other bytes are held, or if the buffer is the one that [`read_buffer`](Self::read_buffer) gave.
     ///
-    /// What is not copied keeps all of its buffer, the room behind it too. So let a buffer of your own be no larger than
-    /// [`Limits::read_buffer_bytes`](crate::Limits::read_buffer_bytes), which is what
+    /// Bytes that are not copied keep their whole buffer in memory, its unused capacity included. So a buffer of your
+    /// own should be no larger than [`Limits::read_buffer_bytes`](crate::Limits::read_buffer_bytes), the size that
     /// [`Config::memory_bound`] counts with.
     ///
     /// # Examples
@@ -185,8 +186,8 @@ impl Connection {
         self.reader.incoming.ended = true;
     }
 
-    /// `written` bytes more of [`outgoing`](Self::outgoing), of a taken chunk or of a transfer are with the kernel. More
-    /// than there are counts as all.
+    /// The kernel has taken `written` more bytes: of [`outgoing`](Self::outgoing), of a chunk that was taken, or of a
+    /// transfer. A number greater than what is unwritten counts as all of it.
     ///
     /// # Examples
     /// ```
@@ -248,8 +249,9 @@ impl Connection {
         }
     }
 
-    /// Finish the exchange that is in flight, then close. Without one the connection closes as soon as what is unwritten is
-    /// written; a request that was not started, or only in part here, gets no answer. To call it again does no harm.
+    /// Finish the exchange that is in flight, then close. If there is none, the connection closes as soon as everything
+    /// unwritten is written. A request that was not started, or is here only in part, gets no answer. Calling this
+    /// again does no harm.
     ///
     /// The application is not told. An exchange that outlasts [`Timeouts::shutdown`](crate::Timeouts::shutdown) is cut off.
     ///
@@ -262,9 +264,9 @@ impl Connection {
     }
 
     /// The `date` of every head made from now on. Without it there is none: "An origin server without a clock … MUST
-    /// NOT generate a Date" (RFC 9110 §6.6.1). A head is made when its `ResponseStart` is sent. So set it when the
-    /// connection is made, before each turn, and where an application runs for long between two turns once a second, or
-    /// before it sends. It changes no answer and wakes nobody.
+    /// NOT generate a Date" (RFC 9110 §6.6.1). A head is made when its `ResponseStart` is sent. So set the date when
+    /// the connection is made and before each turn. Where an application may run for long between two turns, set it
+    /// once a second too, or just before it sends. This changes no answer and wakes nobody.
     ///
     /// # Examples
     /// ```
@@ -305,8 +307,8 @@ impl Connection {
 impl Connection {
     /// What the driver does next. Ask until it answers `Wait`, and again after any other call, the application's too.
     ///
-    /// Here alone the time enters, on a scale of the driver's choice; an earlier `now` counts as the latest told. What is
-    /// due by now happens first.
+    /// Time enters here and nowhere else, on a scale of the driver's choice. A `now` that is earlier than the latest
+    /// one told counts as that one. Whatever is due by now happens first.
     ///
     /// # Examples
     /// See [`Action`].
@@ -357,8 +359,8 @@ impl Connection {
         self.writer.outgoing.chunks()
     }
 
-    /// The first of these chunks, for a kernel that keeps it while it writes. It still counts as unwritten, until
-    /// [`handle_written`](Self::handle_written) has counted all of it.
+    /// Takes the first chunk of [`outgoing`](Self::outgoing), for a kernel that keeps it while it writes. It still
+    /// counts as unwritten until [`handle_written`](Self::handle_written) has counted all of it.
     ///
     /// # Examples
     /// ```
@@ -392,8 +394,8 @@ impl Connection {
         self.fault
     }
 
-    /// Why the connection ends; `None` as long as nothing has decided that. The first reason stands, but for what then breaks
-    /// an exchange off, or cuts its response.
+    /// Why the connection ends; `None` as long as nothing has decided that. The first reason stands, unless something
+    /// later breaks an exchange off or cuts its response: then that is the reason.
     ///
     /// # Examples
     /// See [`CloseReason`].

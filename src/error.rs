@@ -204,12 +204,13 @@ pub enum SendError {
     /// instead has failed.
     #[error("the application broke the protocol: {0}")]
     Misuse(#[from] Misuse),
-    /// The response is complete, was handed over, or has failed: the application has ended, or a part of this response or
-    /// of the one before it could not be had. ASGI asks that this be ignored.
+    /// The response is complete, or its connection was handed over, or it has failed: because the application has
+    /// ended, or because the driver could not get the bytes of a part, of this response or of the one before it. ASGI
+    /// asks that this be ignored.
     #[error("the response is complete")]
     Complete,
-    /// The client has left, or is waited for no more: for its fault, since it was too slow, or at the end of a graceful
-    /// shutdown (ASGI 2.4 raises `OSError` here).
+    /// The client has left, or is not waited for any more: it broke the protocol, it was too slow, or the time for a
+    /// graceful shutdown was over (ASGI 2.4 raises `OSError` here).
     #[error("the client has disconnected")]
     Disconnected,
 }
@@ -302,8 +303,9 @@ pub enum CloseReason {
     /// The client did not read in time.
     #[error("the client did not read in time")]
     WriteTimeout,
-    /// A response was complete before its request was received, and the rest is not thrown away: it is too much, nobody
-    /// knows whether it comes, or the policy is [`EarlyResponse::Close`](crate::EarlyResponse::Close).
+    /// A response was complete before its request was received, and the rest of the request is not read: there is too
+    /// much of it; its `100-continue` was not answered, so nobody knows whether it comes; or the policy is
+    /// [`EarlyResponse::Close`](crate::EarlyResponse::Close).
     #[error("the response came before the whole request")]
     EarlyResponse,
     /// Either side asked for it, the version or the form of the response did, or the limit of requests was reached.

@@ -12,8 +12,8 @@ use crate::error::SendError;
 use crate::headers::{DebugField, Headers};
 use crate::state::Outcome;
 
-/// Names one request and its response. Never reused on its connection, and of no meaning on another: whoever still holds
-/// it when the exchange is long over gets [`ReceiveEvent::Disconnect`] and can touch nothing else.
+/// Names one request and its response. An id is never reused on its connection, and means nothing on another. Whoever
+/// still holds it long after the exchange is over gets [`ReceiveEvent::Disconnect`] and can touch nothing else.
 ///
 /// # Examples
 /// ```
@@ -67,8 +67,9 @@ pub enum ReceiveEvent {
     /// Nothing will ever follow; [`Exchange::outcome`] says why. From now on this is the answer, at once and for ever.
     /// It may come before the exchange is over: a client that has closed its sending half is still answered.
     ///
-    /// That the exchange is over is told to the driver, by [`Action::Disconnect`](crate::Action::Disconnect); that the
-    /// transport is gone the driver tells, by [`Connection::handle_disconnect`](crate::Connection::handle_disconnect).
+    /// Two others have this name. By [`Action::Disconnect`](crate::Action::Disconnect) the connection tells the driver
+    /// that the exchange is over; by [`Connection::handle_disconnect`](crate::Connection::handle_disconnect) the driver
+    /// tells the connection that the transport is gone.
     Disconnect,
 }
 
@@ -133,7 +134,7 @@ pub enum SendEvent<'a> {
     ResponsePart {
         /// What driver and application call it among themselves; it comes back in `Transfer` as it is.
         token: u64,
-        /// Its length in bytes, which must come true: of a shorter one the driver tells
+        /// Its length in bytes, which is a promise. If there turn out to be fewer, the driver calls
         /// [`Connection::handle_transfer_failed`](crate::Connection::handle_transfer_failed), and the response is cut.
         len: u64,
         /// Whether another part follows.
@@ -198,8 +199,9 @@ impl fmt::Debug for SendEvent<'_> {
 
 /// One exchange, as its application sees it. It may be asked from any task, in any order, also long after its end.
 ///
-/// After any of these calls the driver asks [`Connection::next_action`] again before it sleeps; and after one that is not
-/// pending or refused, every task that waits in `receive` or `ready` asks again. [`Channel`](crate::Channel) does both.
+/// After any of these calls the driver asks [`Connection::next_action`] again before it sleeps. Unless the call was
+/// pending or refused, every task that waits in `receive` or `ready` asks again too. [`Channel`](crate::Channel) sees
+/// to both.
 ///
 /// # Examples
 /// ```
@@ -226,9 +228,9 @@ pub struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// The next part of the body, or `Disconnect`. Asking is demand: the first time sends the 100 Continue that is due;
-    /// one that finds nothing is remembered, so that the body is read and its timer runs, until a part or `Disconnect`
-    /// is there, also when its caller has given up.
+    /// The next part of the body, or `Disconnect`. Asking is demand. The first call sends the 100 Continue that is due.
+    /// A call that finds nothing is remembered, even if its caller gives up: until a part or `Disconnect` is there, the
+    /// body is read and its timer runs.
     ///
     /// Once `Disconnect`, always `Disconnect`, at once: when the response is complete, when the client has left, broke
     /// the protocol or was too slow, and for an id whose exchange is over or never was.
@@ -302,9 +304,9 @@ impl Exchange<'_> {
         self.connection.send(self.id, event)
     }
 
-    /// The trailers of the request, once its body has been received to its end, and as long as its exchange is not over
-    /// or the client has left during it: without those that may not be trusted there, and never merged into the
-    /// headers. Empty if there are none.
+    /// The trailers of the request, or an empty section if there are none: from when its body has been received to its
+    /// end until its exchange is over, or for good where the client has left during it; else `None`. Fields that must
+    /// not be trusted in trailers are left out, and none is merged into the headers.
     ///
     /// # Examples
     /// ```
@@ -321,8 +323,11 @@ impl Exchange<'_> {
         self.connection.trailers(self.id)
     }
 
-    /// Why `receive` says `Disconnect`; `None` as long as it does not. It can still change from
-    /// [`Outcome::HalfClosed`]. [`Outcome::Complete`] for an id older than the last one, or of no exchange.
+    /// Why `receive` says `Disconnect`; `None` before it does. [`Outcome::HalfClosed`] can still become another one,
+    /// which then stays. For an id older than the last one, or one of no exchange, it is [`Outcome::Complete`].
+    ///
+    /// An end of the stream that was just told, by [`Connection::handle_eof`], counts from the next
+    /// [`receive`](Self::receive) or [`Connection::next_action`] on, not here before them.
     ///
     /// # Examples
     /// See [`Outcome`].
@@ -330,9 +335,10 @@ impl Exchange<'_> {
         self.connection.outcome(self.id)
     }
 
-    /// The application has returned, or crashed: tell it always, for an exchange waits for its application without a
-    /// deadline. Nothing if its response is complete; else a 500, or where its head is out a cut: never a clean end of
-    /// what is not whole. Background work needs no exchange: it may go on.
+    /// The application has returned or crashed. Call this in every case, since an exchange waits for its application
+    /// without a deadline. If the response is complete, nothing happens. If it is not, it becomes a 500; or, where its
+    /// head is out already, it is cut: what is not whole is never ended cleanly. Background work may go on: it needs no
+    /// exchange.
     ///
     /// # Examples
     /// ```

@@ -56,8 +56,8 @@ use crate::framing::Version;
 use crate::headers::{self, DebugField, Headers};
 use crate::request::{Request, TargetForm};
 
-/// Why a request cannot be said in the types of the [`http`] crate, although it was accepted. None of these needs
-/// a connection's end: an application answers with a status of its choice, mostly 400.
+/// Why a request cannot be converted to the types of the [`http`] crate, although it was accepted. The connection need
+/// not end for any of these: an application answers with a status of its choice, usually 400.
 ///
 /// # Examples
 /// ```
@@ -190,8 +190,8 @@ impl From<Version> for ::http::Version {
 }
 
 /// The head of a [`http::Response`], or of its [`Parts`](response::Parts), for
-/// [`SendEvent::ResponseStart`], which borrows its headers: they are borrowed from the response, and only their list is
-/// here. The response's version is not looked at.
+/// [`SendEvent::ResponseStart`], which borrows its headers. This holds the list of them; their names and values stay in
+/// the response. The response's version is not looked at.
 ///
 /// What the connection would refuse of any other response it refuses of this one too, when it is sent: a status beyond
 /// 200..=599, or white space at the ends of a value.
@@ -250,7 +250,7 @@ impl<'a> From<&'a response::Parts> for ResponseStart<'a> {
     }
 }
 
-/// A [`HeaderMap`] as the events have it that borrow headers, in the map's order, duplicates included.
+/// A [`HeaderMap`] as a list that the events can borrow, in the map's order, duplicates included.
 ///
 /// # Examples
 /// ```

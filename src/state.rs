@@ -110,16 +110,16 @@ pub enum Outcome {
     Complete,
     /// The client has closed its sending half after a whole request. The response is still taken and written.
     HalfClosed,
-    /// The client left before its response was complete: the transport is gone, or it closed its sending half inside a
-    /// request, which is nobody's wish for an answer, or, with [`HalfClose::Abort`](crate::HalfClose::Abort), behind
-    /// one.
+    /// The client left before its response was complete: the transport is gone, or it closed its sending half in the
+    /// middle of a request, so it expects no answer. With [`HalfClose::Abort`](crate::HalfClose::Abort) also if it closed
+    /// it behind a whole one.
     ClientLeft,
     /// The client broke the protocol; [`Connection::fault`](crate::Connection::fault) says how.
     Fault,
     /// The client stopped sending or reading, or the time for a graceful shutdown was over.
     TimedOut,
-    /// The application ended before its response was complete, or a part of it, or of the response before it, could not be
-    /// had.
+    /// The application ended before its response was complete; or the driver could not get the bytes of a
+    /// [`SendEvent::ResponsePart`](crate::SendEvent::ResponsePart), of this response or of the one before it.
     Failed,
     /// The connection was handed over (101, or a 2xx to CONNECT).
     Switched,

@@ -122,8 +122,8 @@ impl Clock {
         Instant::ZERO.add(time.saturating_duration_since(self.start))
     }
 
-    /// A point of this clock on the standard library's, to sleep until a deadline. What that cannot count to is 30 years
-    /// away: a point that has passed would make its driver spin.
+    /// A point of this clock on the standard library's, to sleep until a deadline. If the standard library's clock
+    /// cannot count that far, the answer is a point some 30 years away: one that has passed would make the driver spin.
     pub fn to_std(&self, time: Instant) -> std::time::Instant {
         const FAR_AWAY: Duration = Duration::from_secs(1_000_000_000);
         let since = Duration::from_nanos(time.as_nanos());
