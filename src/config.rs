@@ -21,7 +21,14 @@ use crate::time::Nanos;
 /// let config = Config::builder().limits(limits).build()?;
 /// # Ok(()) }
 /// ```
+/// They are a value: each call gives a changed copy, and the compiler warns where that is dropped.
+/// ```compile_fail
+/// # #![deny(unused_must_use)]
+/// let limits = sansgi::Limits::default();
+/// limits.max_head_bytes(16 * 1024); // has changed nothing
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "limits are a value: a call gives a changed copy"]
 pub struct Limits {
     pub(crate) head_bytes: usize,
     pub(crate) target_bytes: usize,
@@ -221,7 +228,14 @@ impl Limits {
 /// let config = Config::builder().timeouts(Timeouts::default().idle(Duration::from_secs(5))).build()?;
 /// # Ok(()) }
 /// ```
+/// They are a value: each call gives a changed copy, and the compiler warns where that is dropped.
+/// ```compile_fail
+/// # #![deny(unused_must_use)]
+/// let timeouts = sansgi::Timeouts::default();
+/// timeouts.idle(core::time::Duration::from_secs(5)); // has changed nothing
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "timeouts are a value: a call gives a changed copy"]
 pub struct Timeouts {
     pub(crate) idle: Nanos,
     pub(crate) head: Nanos,
