@@ -1,5 +1,5 @@
-//! Generators for those who embed the crate and fuzz their own server with it (feature `arbitrary`): configurations, the
-//! bytes of requests, the events of an application, and lists of public calls in any order.
+//! Generators for those who embed the crate and fuzz their own server with it (feature `arbitrary`): configurations,
+//! the bytes of requests, the events of an application, and lists of public calls in any order.
 //!
 //! All of it is made from a fuzzer's bytes by the crate [`arbitrary`](https://docs.rs/arbitrary), mostly from what is
 //! valid, with some that nearly is: random bytes alone would never come behind a request line. A few bytes of input are
@@ -73,8 +73,8 @@ use crate::time::Instant;
 pub enum Call {
     /// [`Connection::handle_bytes`].
     Bytes(Bytes),
-    /// [`Connection::read_buffer`]: the buffer is with a kernel, and becomes that of the next `Read`. One that was there
-    /// already is lost.
+    /// [`Connection::read_buffer`]: the buffer is with a kernel, and becomes that of the next `Read`. One that was
+    /// there already is lost.
     Lend,
     /// [`Connection::handle_read`] with these bytes in the lent buffer, or in one that is lent for it.
     Read(Bytes),
@@ -291,8 +291,8 @@ impl<'a> Arbitrary<'a> for Whose {
     }
 }
 
-/// Calls in any order, as many as the input is good for. What their `Bytes` and `Read` give are the pieces of a stream of
-/// requests, in order: so these are calls that come somewhere.
+/// Calls in any order, as many as the input is good for. What their `Bytes` and `Read` give are the pieces of a stream
+/// of requests, in order: so these are calls that come somewhere.
 ///
 /// # Examples
 /// ```

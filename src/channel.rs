@@ -1,12 +1,13 @@
 //! The waker part, once, for every async driver: a connection that tasks share.
 //!
 //! No I/O, no runtime and no executor of its own: wakers are all it knows. It costs an [`Arc`] for the connection, a
-//! [`Mutex`], which is held for one call of the connection and never across an `await`, and a list with one waker for each
-//! future that waits. There is no lock-free path and none for a single thread: see [`Channel`] for what that costs.
+//! [`Mutex`], which is held for one call of the connection and never across an `await`, and a list with one waker for
+//! each future that waits. There is no lock-free path and none for a single thread: see [`Channel`] for what that
+//! costs.
 //!
 //! Three rules of wakers that are easy to break:
-//! - Wakers are woken and dropped once the lock is free: either may run any code, a task that locks this one included. They
-//!   are cloned under it, which every executor does by counting.
+//! - Wakers are woken and dropped once the lock is free: either may run any code, a task that locks this one included.
+//!   They are cloned under it, which every executor does by counting.
 //! - Who is pending is on the list, with the waker of its last poll, and who is ready or dropped is not.
 //! - All are woken who can go on, not one: a future that was woken may be dropped instead of polled.
 
@@ -108,8 +109,8 @@ impl Shared {
     }
 }
 
-/// The driver's side: the connection behind a lock, and one future to wait on. Dropping it tells the connection that the
-/// transport is gone, so no task waits for ever.
+/// The driver's side: the connection behind a lock, and one future to wait on. Dropping it tells the connection that
+/// the transport is gone, so no task waits for ever.
 ///
 /// # Examples
 /// A driver's loop, for any runtime; what it waits for is the runtime's: the socket, as `read` and `write` say, and a
@@ -150,8 +151,8 @@ impl Driver {
         })))
     }
 
-    /// The connection, for a call or a few. When the guard is dropped, the tasks are woken that can go on. Do not hold it
-    /// across an `await`, nor for long: the tasks of other threads wait for the lock.
+    /// The connection, for a call or a few. When the guard is dropped, the tasks are woken that can go on. Do not hold
+    /// it across an `await`, nor for long: the tasks of other threads wait for the lock.
     ///
     /// # Examples
     /// ```
@@ -163,9 +164,9 @@ impl Driver {
         ConnectionGuard::new(&self.0, Side::Driver)
     }
 
-    /// Waits until a task has changed something since [`next_action`](ConnectionGuard::next_action) was last asked: time
-    /// to ask it again. It does not matter what the driver has locked the connection for in between, and nothing is lost
-    /// when the future is dropped. It is not ready twice for the same change.
+    /// Waits until a task has changed something since [`next_action`](ConnectionGuard::next_action) was last asked:
+    /// time to ask it again. It does not matter what the driver has locked the connection for in between, and nothing
+    /// is lost when the future is dropped. It is not ready twice for the same change.
     ///
     /// # Examples
     /// See [`Driver`].
@@ -217,16 +218,16 @@ impl Drop for Driver {
 /// wait for the same thing, all are woken. A part of the body goes to one of them: which one is the executor's choice.
 ///
 /// The connection drops the bytes of a body under its lock. So if they have an owner
-/// ([`Bytes::from_owner`](bytes::Bytes::from_owner)), its `drop` must not use a channel of this connection: it would wait
-/// for itself for ever.
+/// ([`Bytes::from_owner`](bytes::Bytes::from_owner)), its `drop` must not use a channel of this connection: it would
+/// wait for itself for ever.
 ///
 /// A channel may outlive its exchange, and then says `Disconnect`; it may outlive the [`Driver`] too, and then keeps
 /// the memory of the connection.
 ///
 /// # Cost
-/// So that a channel is `Send` and `Sync`, each call takes a lock that all channels of the connection and its driver share:
-/// some 20 ns where nobody else holds it. A future that waits has a place of 40 bytes on a list, and there a clone
-/// of its waker; one that is ready at once has neither.
+/// So that a channel is `Send` and `Sync`, each call takes a lock that all channels of the connection and its driver
+/// share: some 20 ns where nobody else holds it. A future that waits has a place of 40 bytes on a list, and there a
+/// clone of its waker; one that is ready at once has neither.
 ///
 /// # Examples
 /// ```
@@ -276,8 +277,9 @@ impl Channel {
         Receive(Place { channel: self, key: None })
     }
 
-    /// Waits until less than the high-water mark is unwritten, and then sends: [`Exchange::send`](crate::Exchange::send)
-    /// as a future. When it is dropped before it is ready, nothing was sent; when it is ready, all was.
+    /// Waits until less than the high-water mark is unwritten, and then sends:
+    /// [`Exchange::send`](crate::Exchange::send) as a future. When it is dropped before it is ready, nothing was sent;
+    /// when it is ready, all was.
     ///
     /// # Errors
     /// As [`Exchange::send`](crate::Exchange::send).
@@ -504,9 +506,9 @@ impl DerefMut for ConnectionGuard<'_> {
     }
 }
 
-/// Rule 4, for those who wait: behind a call of the application the driver asks `next_action` again, and behind a call of
-/// either side those tasks ask again that can go on. Calls that have changed nothing wake nobody, or a `receive` that waits
-/// and a driver that waits would wake each other for ever.
+/// Rule 4, for those who wait: behind a call of the application the driver asks `next_action` again, and behind a call
+/// of either side those tasks ask again that can go on. Calls that have changed nothing wake nobody, or a `receive`
+/// that waits and a driver that waits would wake each other for ever.
 impl Drop for ConnectionGuard<'_> {
     fn drop(&mut self) {
         let Shared { connection, has_changed, driver, waiting, .. } = &mut *self.shared;

@@ -73,9 +73,9 @@ impl ChunkedDecoder {
             .then(|| usize::try_from(self.size).map_or(input.len(), |size| size.min(input.len())))
     }
 
-    /// How many bytes of framing and then of data are at the front of `input`, where the framing is here, and nothing but
-    /// what there has to be: as nearly all is. All other goes byte by byte, in [`Self::advance`], where alone it is said what
-    /// is wrong with it.
+    /// How many bytes of framing and then of data are at the front of `input`, where the framing is here, and nothing
+    /// but what there has to be: as nearly all is. All other goes byte by byte, in [`Self::advance`], where alone it is
+    /// said what is wrong with it.
     pub(crate) fn plain(&mut self, input: &[u8], limits: &Limits) -> Option<(usize, usize)> {
         let line_at = match self.place {
             Place::DataReturn if input.starts_with(b"\r\n") => 2,
@@ -130,7 +130,8 @@ impl ChunkedDecoder {
         self.content_bytes = self.content_bytes.min(self.extension_bytes.saturating_add(2));
     }
 
-    /// One byte of framing. A fault is found at the first byte that cannot continue it, so at the same byte at every cut.
+    /// One byte of framing. A fault is found at the first byte that cannot continue it, so at the same byte at every
+    /// cut.
     fn byte(&mut self, byte: u8, limits: &Limits) -> Result<(), ProtocolError> {
         let place = match (self.place, byte) {
             (Place::DataReturn, b'\r') => Place::DataLineFeed,

@@ -149,8 +149,8 @@ impl Limits {
         self
     }
 
-    /// Longest request content in bytes; `None`, the default, leaves it to the application. Beyond it 413, before the first
-    /// byte too many is received: at the end of the head, or of a chunk's line. More than 2⁶³−1 counts as that.
+    /// Longest request content in bytes; `None`, the default, leaves it to the application. Beyond it 413, before the
+    /// first byte too many is received: at the end of the head, or of a chunk's line. More than 2⁶³−1 counts as that.
     ///
     /// # Examples
     /// ```
@@ -177,8 +177,8 @@ impl Limits {
     }
 
     /// Bytes that are read ahead of the application's demand, and the room that
-    /// [`Connection::read_buffer`](crate::Connection::read_buffer) gives, which is 16 MiB at most. Default 16 KiB, a TLS
-    /// record. It must not be 0.
+    /// [`Connection::read_buffer`](crate::Connection::read_buffer) gives, which is 16 MiB at most. Default 16 KiB, a
+    /// TLS record. It must not be 0.
     ///
     /// # Examples
     /// ```
@@ -201,8 +201,8 @@ impl Limits {
         self
     }
 
-    /// Most requests of one connection, at least one; its last response says `connection: close`. `None`, the default, is
-    /// no limit.
+    /// Most requests of one connection, at least one; its last response says `connection: close`. `None`, the default,
+    /// is no limit.
     ///
     /// # Examples
     /// ```
@@ -288,8 +288,8 @@ impl Timeouts {
         self
     }
 
-    /// No byte of content while a `receive` or the drain waits for one: 408, or a cut where the response's head is out. The
-    /// lines of chunks and trailers are no content. Default 30 s.
+    /// No byte of content while a `receive` or the drain waits for one: 408, or a cut where the response's head is out.
+    /// The lines of chunks and trailers are no content. Default 30 s.
     ///
     /// # Examples
     /// ```

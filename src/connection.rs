@@ -23,10 +23,10 @@ use crate::writer::Writer;
 
 /// One HTTP/1.1 server connection: bytes and application events in, actions out. It does no I/O.
 ///
-/// Its methods are of four kinds: `handle_*` tell what the world did and cannot fail; [`next_action`](Self::next_action)
-/// says what to do next, and [`outgoing`](Self::outgoing) what to write; [`exchange`](Self::exchange) is the application's
-/// half; [`fault`](Self::fault) and [`close_reason`](Self::close_reason) are for the log. The crate's documentation has the
-/// rules and a whole driver.
+/// Its methods are of four kinds: `handle_*` tell what the world did and cannot fail;
+/// [`next_action`](Self::next_action) says what to do next, and [`outgoing`](Self::outgoing) what to write;
+/// [`exchange`](Self::exchange) is the application's half; [`fault`](Self::fault) and
+/// [`close_reason`](Self::close_reason) are for the log. The crate's documentation has the rules and a whole driver.
 ///
 /// # Examples
 /// ```
@@ -222,8 +222,8 @@ impl Connection {
         }
     }
 
-    /// The bytes of the [`Action::Transfer`] that is due cannot be had: its file is shorter than announced, or unreadable.
-    /// The response is cut: what is unwritten is dropped, and `Close { reset: true }` follows.
+    /// The bytes of the [`Action::Transfer`] that is due cannot be had: its file is shorter than announced, or
+    /// unreadable. The response is cut: what is unwritten is dropped, and `Close { reset: true }` follows.
     ///
     /// # Examples
     /// ```
@@ -253,7 +253,8 @@ impl Connection {
     /// unwritten is written. A request that was not started, or is here only in part, gets no answer. Calling this
     /// again does no harm.
     ///
-    /// The application is not told. An exchange that outlasts [`Timeouts::shutdown`](crate::Timeouts::shutdown) is cut off.
+    /// The application is not told. An exchange that outlasts [`Timeouts::shutdown`](crate::Timeouts::shutdown) is cut
+    /// off.
     ///
     /// # Examples
     /// See [`CloseReason`].
@@ -289,8 +290,8 @@ impl Connection {
         }
     }
 
-    /// Whether what comes is neither parsed nor stored. As long as the application may still hand the connection over, it
-    /// may be the next protocol's.
+    /// Whether what comes is neither parsed nor stored. As long as the application may still hand the connection over,
+    /// it may be the next protocol's.
     #[inline]
     fn discards(&self) -> bool {
         self.state.discards() && !(self.state.writing == Writing::Head && self.reader.may_switch())
@@ -403,8 +404,8 @@ impl Connection {
         self.close_reason
     }
 
-    /// All that decides how it goes on, without instants, and with counters saturated: equal fingerprints behave the same.
-    /// For exhaustive exploration by clones.
+    /// All that decides how it goes on, without instants, and with counters saturated: equal fingerprints behave the
+    /// same. For exhaustive exploration by clones.
     #[doc(hidden)]
     pub fn fingerprint(&self) -> String {
         let exchange = self.id.0.min(1);
@@ -549,8 +550,8 @@ impl Connection {
         }
     }
 
-    /// Takes a transition that cannot be refused, or was found legal before. `reason` is why the connection ends, if this
-    /// is what ends it.
+    /// Takes a transition that cannot be refused, or was found legal before. `reason` is why the connection ends, if
+    /// this is what ends it.
     #[inline(never)] // it is rare that one of these happens
     fn happened(&mut self, event: Event, reason: CloseReason) {
         let taken = self.state.on(event);

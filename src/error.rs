@@ -114,8 +114,8 @@ pub enum ProtocolError {
     /// A transfer coding besides `chunked` (RFC 9112 §6.1).
     #[error("a transfer coding other than chunked is not supported")]
     TransferCoding,
-    /// An expectation other than `100-continue`, of a request with content and of HTTP/1.1; elsewhere it is ignored (RFC
-    /// 9110 §10.1.1).
+    /// An expectation other than `100-continue`, of a request with content and of HTTP/1.1; elsewhere it is ignored
+    /// (RFC 9110 §10.1.1).
     #[error("the expectation cannot be met")]
     Expectation,
     /// A chunk's line, its size and extensions, is malformed (RFC 9112 §7.1).

@@ -86,7 +86,8 @@ impl fmt::Debug for ReceiveEvent {
     }
 }
 
-/// What an application sends: ASGI's `http.response.*`. Headers are borrowed: they are validated and written down at once.
+/// What an application sends: ASGI's `http.response.*`. Headers are borrowed: they are validated and written down at
+/// once.
 ///
 /// # Examples
 /// ```
@@ -104,16 +105,16 @@ impl fmt::Debug for ReceiveEvent {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendEvent<'a> {
-    /// The head: ASGI's `http.response.start`. It is held until the first body event, so that a small response leaves in
-    /// one write, and an application that crashes in between still gives a 500. A body event that is empty and has
+    /// The head: ASGI's `http.response.start`. It is held until the first body event, so that a small response leaves
+    /// in one write, and an application that crashes in between still gives a 500. A body event that is empty and has
     /// `more_body` flushes it.
     ///
     /// `content-length` and `connection` are understood, `transfer-encoding` is ignored. Without a `content-length` the
     /// body is chunked, or for an HTTP/1.0 client ended by the end of the connection.
     ResponseStart {
         /// 200..=599; or 101 with an `upgrade` that names one protocol which the request offered
-        /// ([`Request::upgrades`](crate::Request::upgrades)). A 101, and a 2xx to CONNECT, complete the response: no body
-        /// follows. To a 101, as to any response with an `upgrade`, the connection adds `connection: upgrade`.
+        /// ([`Request::upgrades`](crate::Request::upgrades)). A 101, and a 2xx to CONNECT, complete the response: no
+        /// body follows. To a 101, as to any response with an `upgrade`, the connection adds `connection: upgrade`.
         status: u16,
         /// Names in any case, values without white space at their ends. Byte string literals may stand here as they
         /// are; in a variable or a `Vec` they need the type, or the compiler finds arrays of different lengths (E0308):
@@ -143,8 +144,8 @@ pub enum SendEvent<'a> {
     /// Trailers, after a start that declared them: ASGI's `http.response.trailers`. They are written if the body is
     /// chunked and the client has said `te: trailers`, else dropped.
     ResponseTrailers {
-        /// As in `ResponseStart`; but no field that frames, routes or authenticates a message, controls it, or describes its
-        /// content: these belong in the head (RFC 9110 §6.5.1).
+        /// As in `ResponseStart`; but no field that frames, routes or authenticates a message, controls it, or
+        /// describes its content: these belong in the head (RFC 9110 §6.5.1).
         headers: &'a [(&'a [u8], &'a [u8])],
         /// Whether more of them follow.
         more_trailers: bool,
@@ -287,7 +288,8 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// [`SendError::Misuse`] where the rules are broken, [`SendError::Complete`] once the response is complete or has
-    /// failed, [`SendError::Disconnected`] once the client is gone, or waited for no more. A refused event changes nothing.
+    /// failed, [`SendError::Disconnected`] once the client is gone, or waited for no more. A refused event changes
+    /// nothing.
     ///
     /// # Examples
     /// ```

@@ -176,8 +176,8 @@ pub(crate) fn response_body(
 ) -> ResponseFraming {
     let none = |content_length| ResponseFraming { body: ResponseBody::None, content_length };
     match status {
-        // "A server MUST NOT send any Transfer-Encoding or Content-Length header fields in a 2xx (Successful) response to
-        // CONNECT" (RFC 9110 §9.3.6).
+        // "A server MUST NOT send any Transfer-Encoding or Content-Length header fields in a 2xx (Successful) response
+        // to CONNECT" (RFC 9110 §9.3.6).
         200..=299 if asked_by == AskedBy::Connect => none(None),
         // "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
         // (Informational) or 204 (No Content)" (RFC 9110 §8.6).

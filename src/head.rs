@@ -12,8 +12,8 @@ use crate::incoming::Incoming;
 use crate::request::{self, Facts, Head, RequestLine, Target, TargetForm};
 use crate::syntax;
 
-/// Reads a head as it arrives, each byte once. Each check is made at a place that the stream defines, never where a read
-/// ended, so that the first fault is the same at every cut.
+/// Reads a head as it arrives, each byte once. Each check is made at a place that the stream defines, never where a
+/// read ended, so that the first fault is the same at every cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HeadParser {
     stage: Stage,
@@ -85,8 +85,8 @@ impl HeadParser {
         incoming.take_into(end, &mut head.headers.raw);
         if line.parts.form == TargetForm::Absolute {
             // "When an origin server receives a request with an absolute-form of request-target, the origin server MUST
-            // ignore the received Host header field (if any) and instead use the host information of the request-target"
-            // (RFC 9112 §3.2.2).
+            // ignore the received Host header field (if any) and instead use the host information of the
+            // request-target" (RFC 9112 §3.2.2).
             head.headers.replace_host(line.parts.authority);
         }
         Ok(())
@@ -116,8 +116,8 @@ impl HeadParser {
         config.limits.head_bytes.saturating_sub(self.blank.into())
     }
 
-    /// True when the first byte of a request line is there. What comes before it is taken byte by byte, so that a connection
-    /// that idles behind a part of it holds nothing.
+    /// True when the first byte of a request line is there. What comes before it is taken byte by byte, so that a
+    /// connection that idles behind a part of it holds nothing.
     fn skip_blank_line(&mut self, incoming: &mut Incoming, config: &Config) -> Result<bool, ProtocolError> {
         loop {
             let bytes: &[u8] = &incoming.bytes;
@@ -126,7 +126,8 @@ impl HeadParser {
                 (_, []) => return Err(head_too_long(config)),
                 (0 | 2, [first, ..]) if syntax::is(*first, syntax::TOKEN) => return Ok(true),
                 // "a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line
-                // (CRLF) received prior to the request-line" (RFC 9112 §2.2): one. A CR behind it is refused with its byte.
+                // (CRLF) received prior to the request-line" (RFC 9112 §2.2): one. A CR behind it is refused with its
+                // byte.
                 (0 | 2, [b'\r', ..]) | (1, [b'\n', ..]) => {
                     self.blank = self.blank.saturating_add(1);
                     incoming.skip(1);
@@ -161,7 +162,8 @@ impl LineParser {
     ) -> Result<Option<(RequestLine, usize)>, ProtocolError> {
         let allowed = buffer.get(..limit).unwrap_or(buffer);
         let from = self.examined;
-        // All that parts or ends anything is a space or a control character; the bytes between are judged with the line.
+        // All that parts or ends anything is a space or a control character; the bytes between are judged with the
+        // line.
         for (past, &byte) in allowed.get(from..).unwrap_or_default().iter().enumerate() {
             if byte > b' ' {
                 continue;
@@ -197,8 +199,8 @@ impl LineParser {
         match beyond {
             b' ' => {}
             b'\r' | b'\n' if self.first_space.is_some() => {}
-            // Where both limits are at this byte: a server "that receives a request-target longer than any URI it wishes
-            // to parse MUST respond with a 414" (RFC 9112 §3), while a 431 is a MAY (RFC 6585 §5).
+            // Where both limits are at this byte: a server "that receives a request-target longer than any URI it
+            // wishes to parse MUST respond with a 414" (RFC 9112 §3), while a 431 is a MAY (RFC 6585 §5).
             _ => self.check_lengths(buffer, limit.saturating_add(1), config)?,
         }
         Err(head_too_long(config))
@@ -285,8 +287,8 @@ fn parts(method: &[u8], line: &[u8], start: usize) -> Option<Target> {
                 .find(|scheme| target.get(..scheme.len()).is_some_and(|found| found.eq_ignore_ascii_case(scheme)))?;
             let rest = target.get(scheme.len()..)?;
             let length = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
-            // "a recipient SHOULD parse for userinfo and treat its presence as an error" (RFC 9110 §4.2.4): `@` is no part
-            // of a host.
+            // "a recipient SHOULD parse for userinfo and treat its presence as an error" (RFC 9110 §4.2.4): `@` is no
+            // part of a host.
             syntax::is_authority(rest.get(..length)?).then_some(())?;
             let at = start.saturating_add(scheme.len());
             let path_at = at.saturating_add(length);
@@ -297,8 +299,9 @@ fn parts(method: &[u8], line: &[u8], start: usize) -> Option<Target> {
     }
 }
 
-/// The path and the query that begin at `start`, and where the last of them ends: `absolute-path [ "?" query ]`, and what
-/// clients really send besides. No fragment: it is no part of a request target. (No sum wraps: each is a place in `line`.)
+/// The path and the query that begin at `start`, and where the last of them ends: `absolute-path [ "?" query ]`, and
+/// what clients really send besides. No fragment: it is no part of a request target. (No sum wraps: each is a place in
+/// `line`.)
 #[inline]
 fn path_and_query(line: &[u8], start: usize) -> Option<(Span, Span, usize)> {
     let mark = start.wrapping_add(syntax::run(line.get(start..)?, syntax::PATH));
@@ -309,8 +312,8 @@ fn path_and_query(line: &[u8], start: usize) -> Option<(Span, Span, usize)> {
     Some((path, Span::new(at..end), end))
 }
 
-/// The short way: takes a head as nearly all are, here to its end, without a fault, with a target in origin-form and few
-/// fields. False for any other, which then goes the long way: only there it is said what is wrong.
+/// The short way: takes a head as nearly all are, here to its end, without a fault, with a target in origin-form and
+/// few fields. False for any other, which then goes the long way: only there it is said what is wrong.
 pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, head: &mut Head) -> bool {
     let bytes: &[u8] = &incoming.bytes;
     let bytes = bytes.get(..config.limits.head_bytes).unwrap_or(bytes);
@@ -346,8 +349,8 @@ fn whole_line(bytes: &[u8], config: &Config, line: &mut RequestLine) -> Option<u
 }
 
 /// Reads and judges the fields, at most `most_lines` of them, which begin at `start`, and tells where they end. In this
-/// order, which is that of the errors: grammar (400), Host, Connection, Content-Length, Transfer-Encoding, both together
-/// (400), another coding (501), body limit (413), Expect (417).
+/// order, which is that of the errors: grammar (400), Host, Connection, Content-Length, Transfer-Encoding, both
+/// together (400), another coding (501), body limit (413), Expect (417).
 fn read_fields(
     head: &mut Head,
     bytes: &[u8],
@@ -441,8 +444,8 @@ impl Said {
         let max_body_bytes = config.limits.body_bytes;
         let body = framing::request_body(version, self.content_length, self.transfer_encoding, max_body_bytes)?;
         let has_body = body != RequestBody::Length(0);
-        // "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that expectation", and it
-        // "MAY omit sending a 100 (Continue) response … if the framing indicates that there is no content" (RFC 9110
+        // "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that expectation", and
+        // it "MAY omit sending a 100 (Continue) response … if the framing indicates that there is no content" (RFC 9110
         // §10.1.1).
         let expects_continue =
             version == Version::Http11 && has_body && self.expect.valid_or(ProtocolError::Expectation)?.is_some();

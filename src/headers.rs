@@ -10,7 +10,8 @@ use bytes::BytesMut;
 
 use crate::syntax;
 
-/// The fields of a request's head, or of its trailer section: in the order they came, duplicates included, never joined.
+/// The fields of a request's head, or of its trailer section: in the order they came, duplicates included, never
+/// joined.
 ///
 /// # Examples
 /// ```
@@ -35,8 +36,8 @@ pub struct Headers {
     fields: Vec<Place>,
 }
 
-/// Where a field is in [`Headers::raw`]. Its name in lower case is as long, and in [`Headers::names`] follows that of the
-/// field before it.
+/// Where a field is in [`Headers::raw`]. Its name in lower case is as long, and in [`Headers::names`] follows that of
+/// the field before it.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     name: Span,
@@ -151,11 +152,11 @@ impl Headers {
     }
 
     /// Parses the field lines of `head` from `start` to the empty line, at most `most_lines` of them, and shows each to
-    /// `see`: its name as it came, and its value. Returns where the section ends, or `None` if it is malformed or not here
-    /// to its end. The bytes are not taken yet.
+    /// `see`: its name as it came, and its value. Returns where the section ends, or `None` if it is malformed or not
+    /// here to its end. The bytes are not taken yet.
     ///
-    /// httparse takes a line feed alone for the end of a line, as RFC 9112 §2.2 allows and we do not, so the end of each
-    /// line is looked at here.
+    /// httparse takes a line feed alone for the end of a line, as RFC 9112 §2.2 allows and we do not, so the end of
+    /// each line is looked at here.
     pub(crate) fn parse<'a>(
         &mut self,
         head: &'a [u8],
@@ -208,8 +209,8 @@ impl Headers {
         Some(end)
     }
 
-    /// Forgets the fields. Their memory is kept for the next head if it is `most_bytes` or less; that of a head which took
-    /// its read buffer over is more, so no read buffer is held.
+    /// Forgets the fields. Their memory is kept for the next head if it is `most_bytes` or less; that of a head which
+    /// took its read buffer over is more, so no read buffer is held.
     pub(crate) fn empty(&mut self, most_bytes: usize) {
         if self.raw.capacity() > most_bytes {
             self.raw = BytesMut::new();
@@ -376,7 +377,8 @@ impl LineScan {
     /// Whether the section is here to its end, the empty line; then it is the bytes that were examined.
     #[inline]
     pub(crate) fn is_whole(&mut self, bytes: &[u8], limit: usize) -> Result<bool, ScanFault> {
-        // What is behind the limit is not looked at: a fault there would come too late at one cut and in time at another.
+        // What is behind the limit is not looked at: a fault there would come too late at one cut and in time at
+        // another.
         let allowed = bytes.get(..limit).unwrap_or(bytes);
         // Most pieces of a head that drips end no line.
         if syntax::has_line_feed(allowed.get(self.examined..).unwrap_or_default())

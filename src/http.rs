@@ -3,8 +3,8 @@
 //! A request becomes a [`http::Request`] by [`Request::to_http`], its trailers a [`HeaderMap`] by `try_from`; a
 //! [`http::Response`] becomes a [`ResponseStart`], its trailers an [`EventHeaders`]. Bodies stay what they are: events.
 //!
-//! What is lost on the way: the case of names, the order of fields of different names (those of one name keep theirs), the
-//! reason phrase and the version of a response. What cannot be converted at all is a [`ToHttpError`].
+//! What is lost on the way: the case of names, the order of fields of different names (those of one name keep theirs),
+//! the reason phrase and the version of a response. What cannot be converted at all is a [`ToHttpError`].
 //!
 //! # Examples
 //! ```
@@ -75,13 +75,13 @@ pub enum ToHttpError {
     /// The method is no [`Method`]. None is known: 1.4 and 1.5 take every token.
     #[error("the request method is no http::Method")]
     Method,
-    /// The target is no [`Uri`]: its query holds a `"`, `<` or `>`, its host is percent-encoded or an address of a future
-    /// version with many colons (`[v1.a:b:…]`, RFC 3986 §3.2.2), or it is longer than 65,534 bytes, which only raised
-    /// limits let in.
+    /// The target is no [`Uri`]: its query holds a `"`, `<` or `>`, its host is percent-encoded or an address of a
+    /// future version with many colons (`[v1.a:b:…]`, RFC 3986 §3.2.2), or it is longer than 65,534 bytes, which only
+    /// raised limits let in.
     #[error("the request target is no http::Uri")]
     Target,
-    /// A name is no [`HeaderName`], or a value no [`HeaderValue`]: a name is longer than 65,535 bytes, which only raised
-    /// limits let in.
+    /// A name is no [`HeaderName`], or a value no [`HeaderValue`]: a name is longer than 65,535 bytes, which only
+    /// raised limits let in.
     #[error("a field is no http::HeaderName and http::HeaderValue")]
     Field,
     /// There are more names than a [`HeaderMap`] holds, which is some 24,000; only raised limits let so many in.
@@ -92,9 +92,9 @@ pub enum ToHttpError {
 impl Request {
     /// The head as a [`http::Request`] without a body: method, target, version and all fields.
     ///
-    /// The target is taken as it came: in origin-form the [`Uri`] is a path and a query, in absolute-form it has scheme and
-    /// authority too, with CONNECT it is an authority, and in asterisk-form its path is `*`. An empty query is told from
-    /// none. In absolute-form `host` is the target's authority, as in [`headers`](Self::headers).
+    /// The target is taken as it came: in origin-form the [`Uri`] is a path and a query, in absolute-form it has scheme
+    /// and authority too, with CONNECT it is an authority, and in asterisk-form its path is `*`. An empty query is told
+    /// from none. In absolute-form `host` is the target's authority, as in [`headers`](Self::headers).
     ///
     /// Values that `Debug` hides in this crate are marked as sensitive, so that it hides them there too.
     ///

@@ -2,7 +2,8 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-/// Memory that an idle connection keeps for the fields of its next request. Heads of up to this size are copied into it.
+/// Memory that an idle connection keeps for the fields of its next request. Heads of up to this size are copied into
+/// it.
 pub(crate) const KEPT_BYTES: usize = 400;
 
 /// Most heads are no longer than this.
@@ -34,8 +35,8 @@ impl Incoming {
                 self.is_lent = false;
                 self.is_own = true;
             }
-            // Most heads, so that one that drips does not grow byte by byte. It is the memory that was here before, if that
-            // is large enough and nobody holds a part of it any more.
+            // Most heads, so that one that drips does not grow byte by byte. It is the memory that was here before, if
+            // that is large enough and nobody holds a part of it any more.
             self.make_room(bytes.len().max(1024));
         }
         self.bytes.extend_from_slice(bytes);
@@ -44,7 +45,8 @@ impl Incoming {
     /// Takes a buffer that was read into: without a copy if nothing else is here, or if it is the one that was lent.
     pub(crate) fn push_buffer(&mut self, buffer: BytesMut) {
         if self.bytes.is_empty() {
-            // One that was lent may come from behind bytes that are gone: then there is more of its memory than it shows.
+            // One that was lent may come from behind bytes that are gone: then there is more of its memory than it
+            // shows.
             self.backing = buffer.capacity().max(usize::try_from(self.lent_from).unwrap_or(usize::MAX));
             self.is_lent = false;
             self.lent_from = 0;
@@ -62,7 +64,8 @@ impl Incoming {
     /// Room for `size` bytes behind what is here.
     pub(crate) fn lend(&mut self, size: usize) -> BytesMut {
         if self.is_lent && !self.bytes.is_empty() {
-            // While one is out there is no room behind what is here, and to make some would copy it for each that is lent.
+            // While one is out there is no room behind what is here, and to make some would copy it for each that is
+            // lent.
             return BytesMut::with_capacity(size);
         }
         self.is_lent = true;
@@ -79,8 +82,8 @@ impl Incoming {
         self.bytes.capacity().saturating_sub(self.bytes.len())
     }
 
-    /// Makes it `size` bytes or more. Not by `reserve`: that may keep what was taken off the front in larger memory, and does
-    /// not tell how large.
+    /// Makes it `size` bytes or more. Not by `reserve`: that may keep what was taken off the front in larger memory,
+    /// and does not tell how large.
     fn make_room(&mut self, size: usize) {
         if self.bytes.try_reclaim(size) {
             return;
@@ -122,7 +125,8 @@ impl Incoming {
     }
 
     /// The first `length` bytes, in place of what `place` held. Few of them are copied, so that its memory serves one
-    /// head after the other. That is kept by its size, so it is never part of a buffer, which may be larger than it shows.
+    /// head after the other. That is kept by its size, so it is never part of a buffer, which may be larger than it
+    /// shows.
     pub(crate) fn take_into(&mut self, length: usize, place: &mut BytesMut) {
         if length > KEPT_BYTES && !self.is_small(length) {
             *place = self.split(length.min(self.bytes.len()));

@@ -10,8 +10,8 @@ use bytes::{Buf as _, Bytes};
 /// that a small response leaves in one contiguous write.
 const COPIED_BELOW: usize = 1024;
 
-/// Memory of up to this size goes to and fro between what was written and the next head. With more of it a head would hold
-/// that of a whole response, beside the response that then follows.
+/// Memory of up to this size goes to and fro between what was written and the next head. With more of it a head would
+/// hold that of a whole response, beside the response that then follows.
 const SPARE: usize = 1024;
 
 /// Longest piece that is kept in its place in the queue: the lines around a chunk.
@@ -84,8 +84,9 @@ impl Buffer {
         self.text.extend_from_slice(piece);
     }
 
-    /// Where more is always queued before all is written, what is written would be kept for ever. It is let go where there
-    /// is no room for `length` bytes behind it. What then moves is no more than twice what is queued until it moves again.
+    /// Where more is always queued before all is written, what is written would be kept for ever. It is let go where
+    /// there is no room for `length` bytes behind it. What then moves is no more than twice what is queued until it
+    /// moves again.
     #[cold]
     fn make_room(&mut self, length: usize) {
         if self.text.capacity().saturating_sub(self.text.len()) >= length {
@@ -117,7 +118,8 @@ pub(crate) struct Outgoing {
     front: Buffer,
     /// Behind it.
     queue: VecDeque<Item>,
-    /// Of all of it, so 0 only if there is nothing; the most that can be counted where opaque parts are longer than that.
+    /// Of all of it, so 0 only if there is nothing; the most that can be counted where opaque parts are longer than
+    /// that.
     unwritten: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The reading half: from bytes to a request, the parts of its body and its trailers, in stream order and no further than
-//! somebody asks.
+//! The reading half: from bytes to a request, the parts of its body and its trailers, in stream order and no further
+//! than somebody asks.
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
@@ -77,7 +77,8 @@ impl Reader {
         self.head.is_whole(&mut self.incoming, config)
     }
 
-    /// The next request, if its head came at once and is right. Where it is not, [`Self::looked_in_vain`] counts the look.
+    /// The next request, if its head came at once and is right. Where it is not, [`Self::looked_in_vain`] counts the
+    /// look.
     pub(crate) fn whole_request(&mut self, config: &Config) -> Option<Request> {
         if self.head.has_skipped() {
             return None;
@@ -161,8 +162,8 @@ impl Reader {
         self.head.has_begun()
     }
 
-    /// The next part of the body. Each costs its receiver a turn, and a small one a copy: so it is put together with its
-    /// neighbours, of which the smaller one moves.
+    /// The next part of the body. Each costs its receiver a turn, and a small one a copy: so it is put together with
+    /// its neighbours, of which the smaller one moves.
     pub(crate) fn part(&mut self, config: &Config) -> Result<Part, ProtocolError> {
         let first = self.piece(config)?;
         let Piece::Content(mut content) = first else {
@@ -212,15 +213,16 @@ impl Reader {
         if let Piece::Trailers { bytes, lines } = piece
             && lines > 0
         {
-            // As any fault of a body, one in here is found for a `receive` that waits, also when its caller has given up.
+            // As any fault of a body, one in here is found for a `receive` that waits, also when its caller has given
+            // up.
             self.judge_trailers(bytes, lines, config)?;
             self.count(bytes);
         }
         Ok(piece != Piece::Nothing)
     }
 
-    /// Throws the rest of the body away, within the budget. Of a chunked body what is thrown away counts, as decoded bytes;
-    /// a declared length was compared as a whole, by [`Self::may_drain`].
+    /// Throws the rest of the body away, within the budget. Of a chunked body what is thrown away counts, as decoded
+    /// bytes; a declared length was compared as a whole, by [`Self::may_drain`].
     pub(crate) fn drain(&mut self, config: &Config) -> Result<Drained, ProtocolError> {
         loop {
             match self.piece(config)? {
@@ -264,8 +266,8 @@ impl Reader {
         self.continue_is_due = false;
     }
 
-    /// Whether the body is here to its end. Asked at the end of the stream, to tell a whole request from a torn one; looked
-    /// through once.
+    /// Whether the body is here to its end. Asked at the end of the stream, to tell a whole request from a torn one;
+    /// looked through once.
     pub(crate) fn rest_is_whole(&mut self, config: &Config) -> bool {
         if let Some(known) = self.rest_is_whole {
             return known;

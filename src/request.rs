@@ -281,8 +281,8 @@ impl Request {
         self.0.facts.takes_trailers
     }
 
-    /// Of each of these fields, whether `connection` names it, and how many bytes of its options were looked at: each once
-    /// for all names, since both may be many.
+    /// Of each of these fields, whether `connection` names it, and how many bytes of its options were looked at: each
+    /// once for all names, since both may be many.
     pub(crate) fn connection_names(&self, fields: &Headers) -> (Vec<bool>, usize) {
         let mut examined = 0_usize;
         let mut names: Vec<_> = fields.iter().map(|field| (field.name(), false)).collect();

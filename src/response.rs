@@ -69,8 +69,8 @@ impl Found {
 }
 
 /// The one validator of all field lines that an application supplies. It writes them, but for those that the connection
-/// writes itself, and adds what they say to `found`, which is the caller's, so that it need not be moved. Where it refuses
-/// one, its caller throws away what was written before it: then nothing has happened.
+/// writes itself, and adds what they say to `found`, which is the caller's, so that it need not be moved. Where it
+/// refuses one, its caller throws away what was written before it: then nothing has happened.
 pub(crate) fn write_fields(headers: &[Pair<'_>], found: &mut Found, into: &mut Vec<u8>) -> Result<(), Misuse> {
     for &(name, value) in headers {
         // Its name is a token and a number is a value: nobody needs to look at them for that.
@@ -94,9 +94,9 @@ pub(crate) fn write_fields(headers: &[Pair<'_>], found: &mut Found, into: &mut V
 /// What of a response has to be known before its content: who may see it, how long, and where to go instead.
 const CONTROLS: [&str; 7] = ["age", "date", "expires", "location", "retry-after", "vary", "www-authenticate"];
 
-/// Trailers pass the same validator. "A sender MUST NOT generate a trailer field unless the sender knows the corresponding
-/// header field name's definition permits" it (RFC 9110 §6.5.1): none that would not be taken from a client either, and none
-/// that controls a response.
+/// Trailers pass the same validator. "A sender MUST NOT generate a trailer field unless the sender knows the
+/// corresponding header field name's definition permits" it (RFC 9110 §6.5.1): none that would not be taken from a
+/// client either, and none that controls a response.
 pub(crate) fn write_trailers(headers: &[Pair<'_>], into: &mut Vec<u8>) -> Result<(), Misuse> {
     let not_in_trailers = || REFUSED_IN_TRAILERS.iter().chain(&DROPPED_FROM_TRAILERS).chain(&CONTROLS);
     for header @ &(name, _) in headers {
@@ -134,8 +134,8 @@ pub(crate) fn write_field(name: &[u8], value: &[u8], into: &mut Vec<u8>) {
 /// The options of all the application's `connection` lines, in one line that is left open for ours: true if it is.
 ///
 /// Whether the connection is kept is ours to say. But "when a field aside from Connection is used to supply control
-/// information for or about the current connection, the sender MUST list the corresponding field name" (RFC 9110 §7.6.1):
-/// so `keep-alive` is written where it names a field. Not to HTTP/1.0, where it is our answer.
+/// information for or about the current connection, the sender MUST list the corresponding field name" (RFC 9110
+/// §7.6.1): so `keep-alive` is written where it names a field. Not to HTTP/1.0, where it is our answer.
 pub(crate) fn write_options(headers: &[Pair<'_>], version: Version, into: &mut Vec<u8>) -> bool {
     let lines = |wanted: &'static [u8]| headers.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(wanted));
     let keep_alive = &b"keep-alive"[..];
@@ -156,8 +156,8 @@ pub(crate) fn write_options(headers: &[Pair<'_>], version: Version, into: &mut V
 
 macro_rules! registered_status_lines {
     ($($status:literal $reason:literal)*) => {
-        /// The status lines of the IANA registry. No application supplies a reason phrase: it would be one more place to
-        /// inject into.
+        /// The status lines of the IANA registry. No application supplies a reason phrase: it would be one more place
+        /// to inject into.
         fn registered_status_line(status: u16) -> Option<&'static str> {
             match status {
                 $($status => Some(concat!("HTTP/1.1 ", $status, " ", $reason, "\r\n")),)*

@@ -25,8 +25,9 @@
 //!              └─► Switch ──────────────────────────► Switched
 //! ```
 //!
-//! Left out are the short cuts: a head that comes whole goes from `Idle` to `Body`, a body that is here when it is asked for
-//! from `Body` to `Ended`; and what cuts a response turns `Linger` and `Close` into `Reset`. `state.table` has them all.
+//! Left out are the short cuts: a head that comes whole goes from `Idle` to `Body`, a body that is here when it is
+//! asked for from `Body` to `Ended`; and what cuts a response turns `Linger` and `Close` into `Reset`. `state.table`
+//! has them all.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -111,8 +112,8 @@ pub enum Outcome {
     /// The client has closed its sending half after a whole request. The response is still taken and written.
     HalfClosed,
     /// The client left before its response was complete: the transport is gone, or it closed its sending half in the
-    /// middle of a request, so it expects no answer. With [`HalfClose::Abort`](crate::HalfClose::Abort) also if it closed
-    /// it behind a whole one.
+    /// middle of a request, so it expects no answer. With [`HalfClose::Abort`](crate::HalfClose::Abort) also if it
+    /// closed it behind a whole one.
     ClientLeft,
     /// The client broke the protocol; [`Connection::fault`](crate::Connection::fault) says how.
     Fault,
@@ -572,8 +573,8 @@ impl State {
         }
     }
 
-    /// Whether what arrives is neither parsed nor stored: behind the last request of a connection, or a fault. What arrives
-    /// before a switch belongs to the next protocol.
+    /// Whether what arrives is neither parsed nor stored: behind the last request of a connection, or a fault. What
+    /// arrives before a switch belongs to the next protocol.
     #[inline]
     pub(crate) fn discards(self) -> bool {
         match self.reading {

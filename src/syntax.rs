@@ -72,8 +72,8 @@ pub(crate) fn run(bytes: &[u8], class: u8) -> usize {
     bytes.iter().position(|&byte| !is(byte, class)).unwrap_or(bytes.len())
 }
 
-/// Whether this is a name in any case; `lower` is of lower-case letters and `-`. Setting the bit that parts the cases makes
-/// no byte but a letter one, and takes the whole name at once.
+/// Whether this is a name in any case; `lower` is of lower-case letters and `-`. Setting the bit that parts the cases
+/// makes no byte but a letter one, and takes the whole name at once.
 #[inline]
 pub(crate) fn is_name<const N: usize>(bytes: &[u8], lower: &[u8; N]) -> bool {
     let Ok(bytes) = <&[u8; N]>::try_from(bytes) else { return false };
@@ -228,8 +228,8 @@ fn has_line_feed_in<const N: usize>(block: &[u8; N]) -> bool {
     !all_of(block, |byte| byte != b'\n')
 }
 
-/// Shows to `see` where each line feed is, until it breaks: the places in a block are found by words. (No place in a slice
-/// is so large that a sum with it could wrap.)
+/// Shows to `see` where each line feed is, until it breaks: the places in a block are found by words. (No place in a
+/// slice is so large that a sum with it could wrap.)
 #[inline]
 pub(crate) fn line_feeds<B>(bytes: &[u8], mut see: impl FnMut(usize) -> ControlFlow<B>) -> ControlFlow<B> {
     let (blocks, rest) = bytes.as_chunks::<32>();
@@ -260,8 +260,8 @@ pub(crate) fn line_feeds<B>(bytes: &[u8], mut see: impl FnMut(usize) -> ControlF
 fn line_feeds_in<B>(word: [u8; 8], at: usize, see: &mut impl FnMut(usize) -> ControlFlow<B>) -> ControlFlow<B> {
     const ONES: u64 = u64::MAX / 255;
     const LOW_BITS: u64 = ONES * 0x7f;
-    // A byte is zero where there is a line feed. To its low bits is added what carries into the high one unless they are
-    // zero, so that bit then is, of these bytes alone, still zero.
+    // A byte is zero where there is a line feed. To its low bits is added what carries into the high one unless they
+    // are zero, so that bit then is, of these bytes alone, still zero.
     let zero_there = u64::from_le_bytes(word) ^ (ONES * 0x0a);
     let mut found = !((zero_there & LOW_BITS).wrapping_add(LOW_BITS) | zero_there | LOW_BITS);
     while found != 0 {

@@ -53,7 +53,8 @@ impl Instant {
     }
 }
 
-/// A length of time in nanoseconds. The longest is for ever: a [`Duration`] that has no room here is 584 years and more.
+/// A length of time in nanoseconds. The longest is for ever: a [`Duration`] that has no room here is 584 years and
+/// more.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Nanos(u64);
 
@@ -182,8 +183,8 @@ pub(crate) struct Waits {
     shutdown_since: Instant,
     /// How long this body was waited for, in all.
     body_wait: Nanos,
-    /// Nothing of what was waited for at the last turn is due before. `ZERO` where that was not asked; but while a body is
-    /// awaited, what is past stays until a part of it has come.
+    /// Nothing of what was waited for at the last turn is due before. `ZERO` where that was not asked; but while a body
+    /// is awaited, what is past stays until a part of it has come.
     first_due: Instant,
 }
 
@@ -247,8 +248,8 @@ impl Waits {
         }
     }
 
-    /// "What was told before the question came in time, however late" (rule 1): that nobody asked when something was due is
-    /// not a body's slowness. So where a part of it, or its end, `has_come`, the time since then does not count.
+    /// "What was told before the question came in time, however late" (rule 1): that nobody asked when something was
+    /// due is not a body's slowness. So where a part of it, or its end, `has_come`, the time since then does not count.
     #[inline(never)] // few turns are in a body
     fn turn_of_a_body(&mut self, has_come: bool) {
         if has_come && self.first_due != Instant::ZERO {

@@ -29,8 +29,8 @@ struct Asked {
 pub(crate) struct Writer {
     pub(crate) outgoing: Outgoing,
     asked: Asked,
-    /// The head, until the first body event: a small response leaves in one write, and a crash in between becomes a real
-    /// 500. All of it but the end of its `connection` line and the empty line.
+    /// The head, until the first body event: a small response leaves in one write, and a crash in between becomes a
+    /// real 500. All of it but the end of its `connection` line and the empty line.
     held: Vec<u8>,
     /// The held head ends inside a `connection` line.
     line_is_open: bool,
@@ -140,8 +140,8 @@ impl Writer {
         }
         self.encoder = BodyEncoder::new(framing.body);
         self.declared_trailers = trailers;
-        // Where no length is known on HTTP/1.0, the end of the connection is the end of the body. A client that did not wait
-        // for the 2xx to its CONNECT has sent the tunnel's bytes: they must not become a request.
+        // Where no length is known on HTTP/1.0, the end of the connection is the end of the body. A client that did not
+        // wait for the 2xx to its CONNECT has sent the tunnel's bytes: they must not become a request.
         Ok(found.close || framing.body == ResponseBody::UntilClose || self.asked.by == AskedBy::Connect)
     }
 
@@ -259,8 +259,8 @@ impl Writer {
         }
     }
 
-    /// Queues an interim response, if it is valid and `is_due`, before a head that is held. It is never sent to HTTP/1.0
-    /// (RFC 9110 §15.2), and says nothing of a body, since it has none.
+    /// Queues an interim response, if it is valid and `is_due`, before a head that is held. It is never sent to
+    /// HTTP/1.0 (RFC 9110 §15.2), and says nothing of a body, since it has none.
     pub(crate) fn write_interim(&mut self, status: u16, headers: &[Pair<'_>], is_due: bool) -> Result<(), Misuse> {
         let (held, held_is_open) = (self.held.len(), self.line_is_open);
         let mut found = Found::default();
@@ -276,8 +276,8 @@ impl Writer {
         answer
     }
 
-    /// Queues an error response, the last of its connection. It has no content: nothing that the peer sent can be in it,
-    /// and it is right for HEAD too, also when the method was never understood.
+    /// Queues an error response, the last of its connection. It has no content: nothing that the peer sent can be in
+    /// it, and it is right for HEAD too, also when the method was never understood.
     #[cold]
     pub(crate) fn write_error(&mut self, status: u16, config: &Config, date: Option<Date>) {
         self.drop_head();

@@ -33,9 +33,9 @@ impl Connection {
     }
 
     fn receive_body(&mut self) -> Poll<ReceiveEvent> {
-        // The first `receive` sends the 100 Continue that is due, unless the final head is out: an interim response comes
-        // "prior to completing the requested action and sending a final response" (RFC 9110 §15.2). A held head waits
-        // behind it.
+        // The first `receive` sends the 100 Continue that is due, unless the final head is out: an interim response
+        // comes "prior to completing the requested action and sending a final response" (RFC 9110 §15.2). A held head
+        // waits behind it.
         if self.reader.continue_is_due() && self.state.owes_head() {
             self.reader.continue_was_sent();
             let answer = self.writer.write_interim(100, &[], true);

@@ -1,5 +1,5 @@
-//! From what came to what happened: in stream order, and no further than somebody asks, so that it makes no difference how
-//! the stream was cut into reads.
+//! From what came to what happened: in stream order, and no further than somebody asks, so that it makes no difference
+//! how the stream was cut into reads.
 
 use super::Connection;
 use crate::action::{Action, Wait};
@@ -11,8 +11,8 @@ use crate::request::Request;
 use crate::state::{Event, Reading};
 
 impl Connection {
-    /// Whether the last answer was to wait for the rest of a head, and for nothing else. Until the head's end comes that
-    /// answer stands, since bytes do not extend its deadline.
+    /// Whether the last answer was to wait for the rest of a head, and for nothing else. Until the head's end comes
+    /// that answer stands, since bytes do not extend its deadline.
     pub(super) fn waits_for_a_head_only(&self) -> bool {
         self.state.reading == Reading::Head
             && !self.waits.may_be_due()
@@ -20,8 +20,8 @@ impl Connection {
             && !self.reader.incoming.ended
     }
 
-    /// The short way for one more piece of a head, as heads may drip byte by byte. `None` where the long way has to say what
-    /// follows.
+    /// The short way for one more piece of a head, as heads may drip byte by byte. `None` where the long way has to say
+    /// what follows.
     pub(super) fn look_at_a_piece_of_a_head(&mut self) -> Option<Action> {
         match self.reader.has_head(&self.config) {
             Ok(false) => {
@@ -37,8 +37,8 @@ impl Connection {
         }
     }
 
-    /// Interprets what came, as far as somebody asks: a head while no exchange is in flight, a body while a `receive` or the
-    /// drain waits for it.
+    /// Interprets what came, as far as somebody asks: a head while no exchange is in flight, a body while a `receive`
+    /// or the drain waits for it.
     #[inline] // most turns have nothing to interpret
     pub(super) fn interpret(&mut self) -> Option<Request> {
         loop {
