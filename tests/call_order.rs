@@ -1012,6 +1012,24 @@ fn behind_the_end_every_event_is_told_why_it_comes_too_late() {
     }
 }
 
+/// A pending `receive` is released by the end of the stream, also where the application asks before the driver does.
+#[test]
+fn an_end_of_the_stream_counts_for_a_receive_before_the_next_question() {
+    for (request, before, outcome) in [
+        (&b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nab"[..], true, Outcome::ClientLeft),
+        (b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nab", false, Outcome::ClientLeft),
+        (b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", true, Outcome::HalfClosed),
+    ] {
+        let mut conn = Connection::new(Config::default());
+        let id = start(&mut conn, Instant::ZERO, request);
+        while before && conn.exchange(id).receive().is_ready() {}
+        assert_eq!(conn.exchange(id).outcome(), None);
+        conn.handle_eof();
+        assert_eq!(conn.exchange(id).receive(), Poll::Ready(ReceiveEvent::Disconnect));
+        assert_eq!(conn.exchange(id).outcome(), Some(outcome));
+    }
+}
+
 #[test]
 fn a_fault_of_the_client_disconnects_its_application() {
     let mut conn = Connection::new(Config::default());

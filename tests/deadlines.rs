@@ -153,6 +153,21 @@ fn a_head_runs_beside_the_write_of_the_response_before() {
     assert!(written.starts_with(b"HTTP/1.1 204 ") && text(&written).contains("HTTP/1.1 408 "), "{}", text(&written));
 }
 
+#[test]
+fn nothing_that_is_written_puts_a_head_off() {
+    let mut conn = new();
+    let id = start(&mut conn, at(0), GET);
+    respond(&mut conn, id);
+    assert_eq!(conn.next_action(at(0)), Action::Disconnect(id));
+    conn.handle_bytes(b"G");
+    assert_eq!(deadline(&mut conn, at(10)), Some(at(40)), "the head's");
+    conn.handle_written(1);
+    assert_eq!(deadline(&mut conn, at(20)), Some(at(40)), "and not 30 s from now");
+    write(&mut conn);
+    assert_eq!(deadline(&mut conn, at(30)), Some(at(40)));
+    answered(&mut conn, at(40), 408);
+}
+
 /// How far the response is when the body stops coming.
 struct Stalled {
     name: &'static str,
@@ -243,6 +258,32 @@ fn a_body_that_is_waited_for_has_its_time_from_its_last_byte() {
             stalled.ends(&mut conn, id, at(40), 408);
             assert_eq!(conn.fault(), Some(ProtocolError::BodyTimeout), "{}", stalled.name);
             assert_eq!(conn.close_reason(), Some(CloseReason::Fault(ProtocolError::BodyTimeout)), "{}", stalled.name);
+        }
+    }
+}
+
+/// "The last body byte": a client that drips lines of chunks, or trailers, has not sent one.
+#[test]
+fn lines_of_chunks_and_trailers_do_not_renew_the_time_of_a_body() {
+    for drips in [["5;", "a=", "b\r"], ["0\r\n", "x: ", "y\r\n"]] {
+        for drains in [false, true] {
+            let mut conn = with_timeouts(Timeouts::default().body_rate(0, Duration::ZERO));
+            let id = start(&mut conn, at(0), CHUNKED);
+            if drains {
+                respond(&mut conn, id);
+                assert_eq!(conn.next_action(at(0)), Action::Disconnect(id));
+                write(&mut conn);
+            } else {
+                demand(&mut conn, id);
+            }
+            assert_eq!(deadline(&mut conn, at(0)), Some(at(30)));
+            for (drip, second) in drips.iter().zip([8, 16, 24]) {
+                conn.handle_bytes(drip.as_bytes());
+                assert_eq!(deadline(&mut conn, at(second)), Some(at(30)), "{drips:?} {drains}");
+            }
+            assert_eq!(deadline(&mut conn, before(at(30))), Some(at(30)));
+            let _ = conn.next_action(at(30));
+            assert_eq!(conn.fault(), Some(ProtocolError::BodyTimeout), "{drips:?} {drains}");
         }
     }
 }
@@ -734,6 +775,23 @@ fn an_exchange_that_outlasts_the_shutdown_ends_as_if_its_application_had_crashed
             assert_eq!(conn.fault(), None, "{}", stalled.name);
         }
     }
+}
+
+/// "Counted from `handle_shutdown`": a response that goes on and is read does not put it off.
+#[test]
+fn nothing_that_is_written_puts_a_shutdown_off() {
+    let mut conn = new();
+    let id = start(&mut conn, at(0), GET);
+    conn.exchange(id).send(head(200, &[])).unwrap();
+    conn.handle_shutdown();
+    for second in [10, 20, 30] {
+        conn.exchange(id).send(part(b"more")).unwrap();
+        assert_eq!(deadline(&mut conn, at(second)), Some(at(40)));
+        write(&mut conn);
+        assert_eq!(deadline(&mut conn, at(second)), Some(at(40)), "written");
+    }
+    assert_eq!(expire(&mut conn, at(40)), [Action::Disconnect(id), RESET]);
+    assert_eq!(conn.close_reason(), Some(CloseReason::ShutdownTimeout));
 }
 
 #[test]
