@@ -1227,8 +1227,10 @@ fn a_transfer_fails_only_where_one_is_due() {
     conn.handle_transfer_failed();
     assert_eq!(conn.exchange(id).outcome(), None);
     conn.exchange(id).send(moved(3, false)).unwrap();
-    write(&mut conn);
     assert_eq!(conn.next_action(NOW), Action::Disconnect(id));
+    let chunk = conn.take_outgoing().map_or(0, |chunk| chunk.len());
+    conn.handle_transfer_failed(); // a kernel has what comes before it
+    conn.handle_written(chunk);
     assert!(matches!(conn.next_action(NOW), Action::Transfer { token: 9, remaining: 3, .. }));
     conn.handle_written(2);
     conn.handle_transfer_failed();
@@ -1318,6 +1320,24 @@ fn the_end_of_the_stream_is_found_by_who_looks_first() {
     }
 }
 
+#[test]
+fn trailers_are_there_from_the_end_of_the_body_to_that_of_the_exchange() {
+    let mut conn = Connection::new(Config::default());
+    let request = b"PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx-sum: 7\r\n\r\n";
+    let id = start(&mut conn, NOW, request);
+    assert!(conn.exchange(id).trailers().is_none(), "nobody has received the end of the body");
+    assert!(conn.exchange(id).receive().is_ready());
+    assert_eq!(conn.exchange(id).trailers().map(sansgi::Headers::len), Some(1));
+    respond(&mut conn, id);
+    assert!(conn.exchange(id).trailers().is_none(), "its response is complete");
+    write(&mut conn);
+    assert_eq!(conn.next_action(NOW), Action::Disconnect(id));
+    let next = start(&mut conn, NOW, GET);
+    assert!(conn.exchange(id).trailers().is_none() && conn.exchange(next).trailers().is_none());
+    assert!(conn.exchange(next).receive().is_ready());
+    assert_eq!(conn.exchange(next).trailers().map(sansgi::Headers::len), Some(0), "there are none");
+}
+
 /// What cuts a response is why its connection ends, also where that had been decided for another reason before: a log
 /// must not take it for an orderly end.
 #[test]
@@ -1345,6 +1365,24 @@ fn what_cuts_the_last_response_is_the_reason() {
 
 /// A transport that is lost under the last response cuts it too. One that is lost behind it, or behind what had cut it
 /// before, is not the reason.
+#[test]
+fn a_transport_that_is_lost_before_its_switch_is_told_is_the_reason() {
+    for is_written in [false, true] {
+        let mut conn = Connection::new(Config::default());
+        let offer = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: chat\r\n\r\n";
+        let id = start(&mut conn, NOW, offer);
+        conn.exchange(id).send(head(101, &[(b"upgrade", b"chat")])).unwrap();
+        assert_eq!(conn.next_action(NOW), Action::Disconnect(id));
+        assert_eq!(conn.close_reason(), Some(CloseReason::Switched));
+        if is_written {
+            write(&mut conn);
+        }
+        conn.handle_disconnect();
+        assert_eq!(ask(&mut conn, NOW), [Action::Close { reset: false }], "there is no socket to hand over");
+        assert_eq!(conn.close_reason(), Some(CloseReason::ClientLeft), "{is_written}");
+    }
+}
+
 #[test]
 fn a_transport_that_is_lost_under_the_last_response_is_the_reason() {
     for request in ["GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"] {
