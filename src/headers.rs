@@ -416,7 +416,7 @@ impl LineScan {
 
 /// Framing, routing, authentication and the meaning of the content are settled before a trailer is seen. A field of
 /// these in a trailer section is an attempt to unsettle them (CVE-2023-45648, CVE-2025-53643).
-pub(crate) const REFUSED_IN_TRAILERS: [&str; 9] = [
+const REFUSED_IN_TRAILERS: [&str; 9] = [
     "transfer-encoding",
     "content-length",
     "host",
@@ -429,7 +429,7 @@ pub(crate) const REFUSED_IN_TRAILERS: [&str; 9] = [
 ];
 
 /// Controls, conditions and per-connection fields: of no use in a trailer section, and of no harm when dropped.
-pub(crate) const DROPPED_FROM_TRAILERS: [&str; 20] = [
+const DROPPED_FROM_TRAILERS: [&str; 20] = [
     "connection",
     "keep-alive",
     "proxy-connection",
@@ -451,3 +451,17 @@ pub(crate) const DROPPED_FROM_TRAILERS: [&str; 20] = [
     "if-range",
     "forwarded",
 ];
+
+/// All that begins so is dropped too.
+const DROPPED_PREFIX: &[u8] = b"x-forwarded-";
+
+/// Whether a field of this name, in any case, is refused in a trailer section.
+pub(crate) fn is_refused_in_trailers(name: &[u8]) -> bool {
+    REFUSED_IN_TRAILERS.iter().any(|refused| refused.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// Whether a field of this name, in any case, is dropped from a trailer section.
+pub(crate) fn is_dropped_from_trailers(name: &[u8]) -> bool {
+    DROPPED_FROM_TRAILERS.iter().any(|dropped| dropped.as_bytes().eq_ignore_ascii_case(name))
+        || name.get(..DROPPED_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(DROPPED_PREFIX))
+}

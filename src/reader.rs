@@ -350,18 +350,14 @@ impl Reader {
         let section = self.incoming.bytes.get(..bytes).unwrap_or_default();
         trailers.parse(section, 0, lines, |_, _| {}).ok_or(ProtocolError::Trailer)?;
         trailers.raw.extend_from_slice(section);
-        if trailers.iter().any(|field| headers::REFUSED_IN_TRAILERS.contains(&field.name())) {
+        if trailers.iter().any(|field| headers::is_refused_in_trailers(field.name().as_bytes())) {
             return Err(ProtocolError::Trailer);
         }
         let named = self.request.as_ref().map(|request| request.connection_names(&trailers));
         let (named, examined) = named.unwrap_or_default();
         self.count(examined);
         let mut named = named.into_iter();
-        trailers.retain(|name| {
-            !named.next().unwrap_or(false)
-                && !headers::DROPPED_FROM_TRAILERS.contains(&name)
-                && !name.starts_with("x-forwarded-")
-        });
+        trailers.retain(|name| !named.next().unwrap_or(false) && !headers::is_dropped_from_trailers(name.as_bytes()));
         // Of those that were dropped nothing is held.
         Ok(if trailers.is_empty() { Headers::default() } else { trailers })
     }

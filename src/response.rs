@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::config::MAX_LENGTH;
 use crate::error::Misuse;
 use crate::framing::Version;
-use crate::headers::{DROPPED_FROM_TRAILERS, REFUSED_IN_TRAILERS};
+use crate::headers;
 use crate::syntax::{self, Digits};
 
 /// A header as an application sends it: name and value.
@@ -98,9 +98,11 @@ const CONTROLS: [&str; 7] = ["age", "date", "expires", "location", "retry-after"
 /// corresponding header field name's definition permits" it (RFC 9110 §6.5.1): none that would not be taken from a
 /// client either, and none that controls a response.
 pub(crate) fn write_trailers(headers: &[Pair<'_>], into: &mut Vec<u8>) -> Result<(), Misuse> {
-    let not_in_trailers = || REFUSED_IN_TRAILERS.iter().chain(&DROPPED_FROM_TRAILERS).chain(&CONTROLS);
     for header @ &(name, _) in headers {
-        if not_in_trailers().any(|other| other.as_bytes().eq_ignore_ascii_case(name)) {
+        if headers::is_refused_in_trailers(name)
+            || headers::is_dropped_from_trailers(name)
+            || CONTROLS.iter().any(|control| control.as_bytes().eq_ignore_ascii_case(name))
+        {
             return Err(Misuse::TrailerField);
         }
         // Each by itself: a repeated one is none that could not be.
