@@ -17,7 +17,7 @@ use crate::error::{CloseReason, ProtocolError};
 use crate::exchange::{Exchange, ExchangeId};
 use crate::outgoing::{Chunks, Due};
 use crate::reader::Reader;
-use crate::state::{Effect, Event, Next, Outcome, Reading, State, Tell, Writing};
+use crate::state::{Effect, Event, Next, Reading, State, Tell, Writing};
 use crate::time::{Awaited, Instant, Overdue, Turn, Waits};
 use crate::writer::Writer;
 
@@ -213,7 +213,7 @@ impl Connection {
     /// [`ReceiveEvent::Disconnect`](crate::ReceiveEvent::Disconnect), and [`Action::Disconnect`] is told.
     ///
     /// # Examples
-    /// See [`Outcome`].
+    /// See [`Outcome`](crate::Outcome).
     pub fn handle_disconnect(&mut self) {
         self.happened(Event::Lost, CloseReason::ClientLeft);
         if self.state.next == Next::Close {
@@ -458,9 +458,7 @@ impl Connection {
     /// Where somebody asks, or where it is thrown away, reading goes on: the limits bound it. What would wait for
     /// somebody to ask is read as far as the buffer has room.
     fn wants_to_read(&self) -> bool {
-        !self.reader.incoming.ended
-            && !matches!(self.state.next, Next::Switch | Next::Switched)
-            && (!self.reads_ahead() || self.has_room())
+        !self.reader.incoming.ended && !self.state.hands_over() && (!self.reads_ahead() || self.has_room())
     }
 
     /// Whether what is read now waits for somebody to ask.
@@ -559,11 +557,10 @@ impl Connection {
         let Ok((after, effect)) = taken else { return };
         let before = core::mem::replace(&mut self.state, after);
         // The first reason stands, but for what then breaks an exchange off, or cuts a response that was complete.
-        let is_broken_off =
-            before.in_flight() && !matches!(after.outcome, None | Some(Outcome::HalfClosed | Outcome::Complete));
+        let is_broken_off = before.in_flight() && after.is_broken_off();
         let is_cut = before.next != Next::Reset && after.next == Next::Reset;
         let is_dropped = event == Event::Lost && before.next != Next::Reset && !self.writer.outgoing.is_empty();
-        let is_no_switch = before.next == Next::Switch && !matches!(after.next, Next::Switch | Next::Switched);
+        let is_no_switch = before.hands_over() && !after.hands_over();
         if is_broken_off
             || is_cut
             || is_dropped

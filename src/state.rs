@@ -584,6 +584,30 @@ impl State {
         }
     }
 
+    /// Whether the connection is to be handed over, or has been.
+    pub(crate) fn hands_over(self) -> bool {
+        match self.next {
+            Next::Switch | Next::Switched => true,
+            Next::Request
+            | Next::Linger
+            | Next::Lingering
+            | Next::Close
+            | Next::Reset
+            | Next::Closed
+            | Next::ClosedByReset => false,
+        }
+    }
+
+    /// Whether the exchange is over, or was, without a response that is complete.
+    pub(crate) fn is_broken_off(self) -> bool {
+        match self.outcome {
+            Some(Outcome::ClientLeft | Outcome::Fault | Outcome::TimedOut | Outcome::Failed | Outcome::Switched) => {
+                true
+            }
+            None | Some(Outcome::HalfClosed | Outcome::Complete) => false,
+        }
+    }
+
     /// `Disconnect` is told before what is unwritten has gone, the others after.
     #[inline]
     pub(crate) fn tell(self, unwritten: bool) -> Tell {
