@@ -78,23 +78,20 @@ impl Buffer {
 
     #[inline]
     fn push(&mut self, piece: &[u8]) {
-        if self.written > 0 {
+        if self.text.capacity().saturating_sub(self.text.len()) < piece.len() {
             self.make_room(piece.len());
         }
         self.text.extend_from_slice(piece);
     }
 
-    /// Where more is always queued before all is written, what is written would be kept for ever. It is let go where
-    /// there is no room for `length` bytes behind it. What then moves is no more than twice what is queued until it
-    /// moves again.
+    /// Where more is always queued before all is written, what is written would be kept for ever: it is let go. What
+    /// then moves is no more than twice what is queued until it moves again.
     #[cold]
     fn make_room(&mut self, length: usize) {
-        if self.text.capacity().saturating_sub(self.text.len()) >= length {
-            return;
-        }
         self.text.drain(..self.written);
         self.written = 0;
-        self.text.reserve_exact(length.max(self.text.len() / 2));
+        let here = self.text.len();
+        self.text.reserve_exact(length.max(here / 2).max(SPARE.saturating_sub(here)));
     }
 
     fn advance(&mut self, length: usize) {
@@ -139,26 +136,20 @@ pub(crate) enum Due {
 impl Outgoing {
     pub(crate) fn put(&mut self, piece: &[u8]) {
         self.accept(count(piece.len()));
-        if self.queue.is_empty() {
-            self.front.push(piece);
-            return;
-        }
         let has_room = match self.queue.back_mut() {
+            None => {
+                self.front.push(piece);
+                true
+            }
             Some(Item::Buffer(buffer)) => {
                 buffer.push(piece);
                 true
             }
             Some(Item::Small(small)) => small.push(piece),
-            Some(Item::Bytes(_) | Item::Part { .. }) | None => false,
+            Some(Item::Bytes(_) | Item::Part { .. }) => false,
         };
         if !has_room {
-            let mut small = Small::EMPTY;
-            let item = if small.push(piece) {
-                Item::Small(small)
-            } else {
-                Item::Buffer(Buffer { text: piece.to_vec(), written: 0 })
-            };
-            self.queue.push_back(item);
+            self.queue.push_back(Item::of(piece));
         }
     }
 
@@ -221,10 +212,11 @@ impl Outgoing {
 
     /// `written` bytes more are with the kernel; more than there are counts as all.
     pub(crate) fn written(&mut self, written: u64) {
-        // Mostly it is all. What is in the queue may be more than was counted.
-        if self.queue.is_empty() && written >= self.unwritten {
+        // Mostly it is all. What is beyond counting is more than was counted.
+        if written >= self.unwritten && self.unwritten != u64::MAX {
             self.in_flight = 0;
             self.front.clear();
+            self.queue.clear();
             self.unwritten = 0;
             return;
         }
@@ -321,6 +313,11 @@ impl Outgoing {
 }
 
 impl Item {
+    fn of(piece: &[u8]) -> Self {
+        let mut small = Small::EMPTY;
+        if small.push(piece) { Self::Small(small) } else { Self::Buffer(Buffer { text: piece.to_vec(), written: 0 }) }
+    }
+
     /// `None` if it is opaque.
     fn bytes(&self) -> Option<&[u8]> {
         match self {

@@ -116,7 +116,7 @@ impl<R> Sansgi<R> {
                         self.conn.handle_written(written);
                         self.app.may_go_on = true;
                     } else {
-                        assert!(wait.read, "{wait:?}");
+                        assert!(wait.read, "there is nothing to wait for");
                         return;
                     }
                 }
