@@ -176,12 +176,11 @@ impl Writer {
         if let Some(option) = option {
             self.add_option(option);
         }
-        self.end_head();
-        self.outgoing.append(&mut self.held);
+        self.release_as_it_is();
     }
 
-    /// Queues the held head, behind which nothing of HTTP follows.
-    pub(crate) fn release_switch(&mut self) {
+    /// Queues the held head as it is: behind a switch nothing of HTTP follows.
+    pub(crate) fn release_as_it_is(&mut self) {
         self.end_head();
         self.outgoing.append(&mut self.held);
     }

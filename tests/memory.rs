@@ -1,9 +1,7 @@
 //! What a connection holds while its peer is hostile (P3 in `SECURITY.md`): never more than `Config::memory_bound`, if
 //! the driver reads only while it is told to, and at most the read buffer at a time.
 //!
-//! An allocator counts the bytes that this thread has allocated and not given back, a block that is being replaced
-//! beside the one that replaces it; so what a test's driver allocates itself counts too, and it allocates nothing that
-//! lasts.
+//! What a test's driver allocates itself counts too, so it allocates nothing that lasts.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,66 +11,18 @@
     reason = "a test may fail"
 )]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use sansgi::{Action, Config, Connection, ExchangeId, Instant, Limits, ReceiveEvent, SendEvent, Wait};
 
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<usize> = const { Cell::new(0) };
-    static PEAK: Cell<usize> = const { Cell::new(0) };
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: all is handed to the system's allocator as it came; counting neither allocates nor unwinds.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: the caller's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        discount(layout.size());
-        // SAFETY: the caller's.
-        unsafe { System.dealloc(block, layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // It may have to move: then both are there.
-        count(size);
-        discount(layout.size());
-        // SAFETY: the caller's.
-        unsafe { System.realloc(block, layout, size) }
-    }
-}
-
-fn count(size: usize) {
-    LIVE.with(|live| {
-        live.set(live.get() + size);
-        PEAK.with(|peak| peak.set(peak.get().max(live.get())));
-    });
-}
-
-fn discount(size: usize) {
-    // A block that another thread has allocated may end here.
-    LIVE.with(|live| live.set(live.get().saturating_sub(size)));
-}
-
-fn live() -> usize {
-    LIVE.with(Cell::get)
-}
+#[path = "support/heap.rs"]
+mod heap;
 
 /// More than it was `before`, at most, since this was last asked.
 fn take_peak(before: usize) -> usize {
-    PEAK.with(|peak| peak.replace(live())).saturating_sub(before)
+    heap::take_peak().saturating_sub(before)
 }
 
 /// So often in a release build; a twentieth of it else.
@@ -315,7 +265,7 @@ fn stay_within_the_bound(what: &str, input: Input<'_>, applications: &[Applicati
         for way in WAYS {
             for peer in [Peer::Reads, Peer::Blocks] {
                 for &application in applications {
-                    let before = live();
+                    let before = heap::held();
                     take_peak(before);
                     let mut driver = Driver::new(&config, input, way, peer, application);
                     driver.run(&mut read_buffer, || {
@@ -420,7 +370,7 @@ fn a_million_chunks_of_one_byte() {
     for (name, config) in configs() {
         let bound = config.memory_bound();
         let mut read_buffer = vec![0; read_buffer_bytes(name)];
-        let before = live();
+        let before = heap::held();
         take_peak(before);
         let input = Input::new(CHUNKED, b"1\r\nx\r\n", count);
         let mut driver = Driver::new(&config, input, Way::Lent, Peer::Reads, Application::Receiving);
@@ -498,7 +448,7 @@ fn trailers_that_connection_names() {
         let request = [first.as_bytes(), b"0\r\n", section.as_bytes()].concat();
         let mut read_buffer = [0; 64];
         for way in WAYS {
-            let before = live();
+            let before = heap::held();
             take_peak(before);
             let input = Input::new(&request, b"", 0);
             let mut driver = Driver::new(&config, input, way, Peer::Reads, Application::Receiving);
@@ -533,7 +483,7 @@ fn sections_as_long_as_the_read_buffer() {
         for read in [SIZE, SIZE - 1, SIZE - 1000, SIZE / 2 + 1] {
             for way in WAYS {
                 for application in APPLICATIONS {
-                    let before = live();
+                    let before = heap::held();
                     take_peak(before);
                     let input = Input::new(b"", &request, 3).in_reads_of(read);
                     let mut driver = Driver::new(&config, input, way, Peer::Reads, application);
@@ -566,7 +516,7 @@ fn a_response_that_is_never_all_written() {
             ("of parts of all sizes", vec![small.slice(..1), large.clone(), small.clone()]),
         ] {
             for left in [1, 200] {
-                let before = live();
+                let before = heap::held();
                 take_peak(before);
                 let mut conn = Connection::new(Arc::clone(&config));
                 conn.handle_bytes(GET);
@@ -595,7 +545,7 @@ fn a_long_response_behind_another() {
     let limits = Limits::default().max_head_bytes(200).max_trailer_bytes(2).max_fields(4).read_buffer_bytes(64);
     let config = Arc::new(Config::builder().limits(limits.high_water_bytes(100_000)).build().unwrap());
     let waiting = b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
-    let before = live();
+    let before = heap::held();
     take_peak(before);
     let mut conn = Connection::new(Arc::clone(&config));
     for request in [GET, waiting, waiting] {
@@ -628,7 +578,7 @@ fn long_default_headers() {
         let config = Arc::new(builder.default_header("x", vec![b'v'; length]).build().unwrap());
         for way in WAYS {
             for peer in [Peer::Reads, Peer::Blocks] {
-                let before = live();
+                let before = heap::held();
                 take_peak(before);
                 let input = Input::new(&requests, b"", 0);
                 let mut driver = Driver::new(&config, input, way, peer, Application::Early);
@@ -672,7 +622,7 @@ fn pins_little(what: &str, config: &Arc<Config>, read_buffer_bytes: usize, input
     let mut read_buffer = vec![0; read_buffer_bytes];
     // Their handles are the application's own.
     let mut parts: Vec<Bytes> = Vec::with_capacity(times(5_000_000));
-    let before = live();
+    let before = heap::held();
     take_peak(before);
     let mut driver = Driver::new(config, input, way, Peer::Reads, Application::Stuck);
     let mut delivered = 0;
@@ -701,7 +651,7 @@ fn a_lost_buffer_is_pinned_by_nothing() {
     conn.handle_bytes(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9999999999999\r\n\r\n");
     let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
     let (mut parts, mut delivered) = (Vec::with_capacity(100), 0);
-    let before = live();
+    let before = heap::held();
     for _ in 0..100 {
         drop(conn.read_buffer());
         conn.handle_bytes(&[b'x'; 300]);
@@ -709,7 +659,7 @@ fn a_lost_buffer_is_pinned_by_nothing() {
         delivered += body.len();
         parts.push(body);
     }
-    let held = live() - before;
+    let held = heap::held() - before;
     assert!(held <= 2 * 16 * 1024 + 4 * delivered, "{held} bytes, of {delivered} delivered");
 }
 
@@ -741,7 +691,7 @@ fn a_late_buffer_is_not_pinned_by_little() {
     let mut conn = Connection::new(Config::default());
     let put = [&b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n"[..], &[b'x'; 100]].concat();
     let mut parts = Vec::with_capacity(50);
-    let before = live();
+    let before = heap::held();
     for _ in 0..50 {
         conn.handle_bytes(GET);
         let mut current = started(&mut conn);
@@ -764,7 +714,7 @@ fn a_late_buffer_is_not_pinned_by_little() {
         answer(&mut conn, id);
         assert_eq!(started(&mut conn), None);
     }
-    let (held, delivered) = (live() - before, 50 * 100);
+    let (held, delivered) = (heap::held() - before, 50 * 100);
     assert!(held <= 2 * 16 * 1024 + 4 * delivered, "{held} bytes, of {delivered} delivered");
 }
 
@@ -781,7 +731,7 @@ fn memory_that_has_grown_is_not_pinned_by_little() {
     }
     let mut conn = Connection::new(Config::default());
     let mut parts = Vec::with_capacity(100);
-    let (before, mut delivered) = (live(), 0);
+    let (before, mut delivered) = (heap::held(), 0);
     for _ in 0..50 {
         for read in requests.chunks(16 * 1024) {
             let mut buffer = BytesMut::with_capacity(16 * 1024);
@@ -801,7 +751,7 @@ fn memory_that_has_grown_is_not_pinned_by_little() {
             }
         }
     }
-    let held = live() - before;
+    let held = heap::held() - before;
     assert!(held <= 4 * 16 * 1024 + 4 * delivered, "{held} bytes, of {delivered} delivered");
 }
 
@@ -814,7 +764,7 @@ fn what_a_body_was_copied_into_goes_with_its_end() {
         ("transfer-encoding: chunked", [b"4000\r\n", b"\r\n1\r\n", b"\r\n0\r\n\r\n"]),
     ] {
         let mut conn = Connection::new(Config::default());
-        let before = live();
+        let before = heap::held();
         conn.handle_bytes(format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n").as_bytes());
         let id = started(&mut conn).unwrap();
         let mut received = 0;
@@ -824,7 +774,7 @@ fn what_a_body_was_copied_into_goes_with_its_end() {
                 received += body.len();
             }
         }
-        let held = live() - before;
+        let held = heap::held() - before;
         assert!(received >= large.len() && held < 2 * 1024, "{framing}: {held} bytes behind {received}");
     }
 }
@@ -835,7 +785,7 @@ fn an_idle_connection_holds_no_buffer_of_its_driver() {
     for length in [193, 300, 400, 401] {
         let request = head("GET", length, 1, "");
         let mut conn = Connection::new(Config::default());
-        let before = live();
+        let before = heap::held();
         let mut buffer = BytesMut::with_capacity(16 * 1024);
         buffer.extend_from_slice(&request);
         conn.handle_read(buffer.split());
@@ -843,7 +793,7 @@ fn an_idle_connection_holds_no_buffer_of_its_driver() {
         let id = started(&mut conn).unwrap();
         answer(&mut conn, id);
         assert_eq!(started(&mut conn), None);
-        let held = live() - before;
+        let held = heap::held() - before;
         assert!(held < 1024, "{held} bytes behind a head of {length}");
     }
 }
@@ -878,10 +828,10 @@ fn an_idle_connection_holds_less_than_1_kib() {
             for way in WAYS {
                 for application in [Application::Early, Application::Receiving, Application::Echo] {
                     let input = Input::new(request, b"", 0).in_reads_of(read);
-                    let before = live();
+                    let before = heap::held();
                     let mut driver = Driver::new(&config, input, way, Peer::Reads, application);
                     driver.run(&mut read_buffer, || {});
-                    let held = live() - before;
+                    let held = heap::held() - before;
                     let how = format!("behind {what}, in reads of {read}, {way:?}, {application:?}");
                     let idle = Wait { read: true, write: false, deadline: Some(IDLE) };
                     assert_eq!(driver.conn.next_action(Instant::ZERO), Action::Wait(idle), "{how}");
@@ -899,7 +849,7 @@ fn a_million_keep_alive_cycles_do_not_grow() {
     let config = Arc::new(Config::default());
     let cycle = [GET, CHUNKED, b"3\r\nabc\r\n0\r\nx: y\r\n\r\n"].concat();
     for (way, read, count) in [(Way::Lent, 0, 1_000_000), (Way::Copied, 0, 100_000), (Way::Lent, 100, 100_000)] {
-        let before = live();
+        let before = heap::held();
         let input = Input::new(b"", &cycle, 1).in_reads_of(read);
         let mut driver = Driver::new(&config, input, way, Peer::Reads, Application::Receiving);
         let mut run = |count: usize| {
@@ -910,7 +860,7 @@ fn a_million_keep_alive_cycles_do_not_grow() {
                 driver.run(&mut read_buffer, || {});
                 assert!(driver.exchange.is_none() && driver.conn.close_reason().is_none());
             }
-            (live() - before, take_peak(before))
+            (heap::held() - before, take_peak(before))
         };
         let after_ten = (run(10), run(10)).1;
         assert_eq!(run(times(count)), after_ten, "bytes held, and at most, {way:?}, in reads of {read}");

@@ -135,7 +135,7 @@ impl Connection {
         let after = self.after(Event::Switch)?;
         self.writer.hold_head(status, headers, false, &self.config, self.date)?;
         self.protocol = self.next_protocol(status, headers).inspect_err(|_| self.writer.drop_head())?;
-        self.writer.release_switch();
+        self.writer.release_as_it_is();
         self.state = after;
         self.close_reason = Some(CloseReason::Switched);
         Ok(())

@@ -1,7 +1,5 @@
 //! P3: "whatever the peer sends, a connection holds at most a bound computed by one public function of the config".
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -11,42 +9,11 @@ use sansgi::{Action, Connection, ExchangeId, Instant, ReceiveEvent, SendEvent, W
 use super::input::Input;
 use super::setup::Setup;
 
-/// The system's allocator, and how much is alive of what this thread took: tests run beside each other.
-struct Counting;
+#[path = "../support/heap.rs"]
+mod heap;
 
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    // A thread that is ending has none of these any more, and nobody looks.
-    let _ = LIVE.try_with(|live| {
-        live.set(live.get() + bytes);
-        let _ = PEAK.try_with(|peak| peak.set(peak.get().max(live.get())));
-    });
-}
-
-// SAFETY: all of it is the system allocator's work; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: as this function's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
-        // SAFETY: as this function's.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-fn live() -> isize {
-    LIVE.get()
+fn held() -> isize {
+    heap::held().cast_signed()
 }
 
 /// What the peer sends many times.
@@ -157,8 +124,8 @@ pub(crate) fn check(data: &[u8]) {
         parts: Vec::with_capacity(if habit == Habit::Collects { 1000 } else { 0 }),
         delivered: 0,
     };
-    watch.before = live();
-    PEAK.set(watch.before);
+    watch.before = held();
+    heap::take_peak();
     watch.run(&stream, read_size);
 }
 
@@ -192,7 +159,6 @@ impl Watch {
     fn settle(&mut self) {
         loop {
             self.check_held();
-            PEAK.set(live());
             match self.conn.next_action(self.now) {
                 Action::Start(id, _) => {
                     self.open = Some(id);
@@ -295,8 +261,8 @@ impl Watch {
     }
 
     fn check_held(&self) {
-        let held = live() - self.before;
-        let peak = PEAK.get() - self.before;
+        let held = held() - self.before;
+        let peak = heap::take_peak().cast_signed() - self.before;
         // "What delivered parts pin is at most 4 × the bytes delivered plus the bound."
         let pinned = match self.habit {
             Habit::Collects => 4 * self.delivered,
@@ -313,7 +279,7 @@ impl Watch {
     fn check_idle(&self) {
         let idle = Some(Instant::ZERO + Duration::from_secs(75));
         if self.wait.read && self.open.is_none() && self.wait.deadline == idle {
-            let held = live() - self.before;
+            let held = held() - self.before;
             assert!(held < 1024, "P3: an idle connection holds {held} bytes");
         }
     }
