@@ -11,52 +11,84 @@ use bytes::{Buf as _, Bytes};
 const COPIED_BELOW: usize = 1024;
 
 /// Memory of up to this size goes to and fro between what was written and the next head. With more of it a head would
-/// hold that of a whole response, beside the response that then follows.
+/// hold that of a whole response, beside the response that then follows. So what does not fit grows to this at once.
 const SPARE: usize = 1024;
 
-/// Longest piece that is kept in its place in the queue: the lines around a chunk.
-const SMALL: usize = 30;
+/// Longest text behind content that needs no memory of its own: the lines around a chunk are shorter. With one byte
+/// more it would make the queue larger.
+const SHORT: usize = 15;
 
+/// A part of a body.
 #[derive(Clone, Debug)]
-enum Item {
+pub(crate) enum Content {
     Bytes(Bytes),
-    /// Pieces put together, behind something that was queued as it is.
-    Buffer(Buffer),
-    /// A few bytes: they need no memory of their own.
-    Small(Small),
     /// Bytes that the driver moves by itself.
     Part {
         token: u64,
-        remaining: u64,
+        length: u64,
     },
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Small {
-    text: [u8; SMALL],
-    start: u8,
-    end: u8,
+impl Content {
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => count(bytes.len()),
+            Self::Part { length, .. } => *length,
+        }
+    }
+
+    fn advance(&mut self, written: u64) {
+        match self {
+            Self::Bytes(bytes) => bytes.advance(usize::try_from(written).unwrap_or(usize::MAX).min(bytes.len())),
+            Self::Part { length, .. } => *length = length.saturating_sub(written),
+        }
+    }
 }
 
-impl Small {
-    const EMPTY: Self = Self { text: [0; SMALL], start: 0, end: 0 };
+/// Content that is queued as it is, of which something is left, and the text behind it.
+#[derive(Clone, Debug)]
+struct Item {
+    content: Content,
+    behind: Text,
+}
+
+/// Pieces put together, of which none is written.
+#[derive(Clone, Debug)]
+enum Text {
+    Short { text: [u8; SHORT], length: u8 },
+    Long(Vec<u8>),
+}
+
+impl Text {
+    const EMPTY: Self = Self::Short { text: [0; SHORT], length: 0 };
 
     fn bytes(&self) -> &[u8] {
-        self.text.get(usize::from(self.start)..usize::from(self.end)).unwrap_or_default()
+        match self {
+            Self::Short { text, length } => text.get(..usize::from(*length)).unwrap_or_default(),
+            Self::Long(text) => text,
+        }
     }
 
-    /// False if they do not fit.
-    fn push(&mut self, bytes: &[u8]) -> bool {
-        let start = usize::from(self.end);
-        let end = start.saturating_add(bytes.len());
-        let Some(place) = self.text.get_mut(start..end) else { return false };
-        place.copy_from_slice(bytes);
-        self.end = u8::try_from(end).unwrap_or(u8::MAX);
-        true
+    #[inline]
+    fn push(&mut self, piece: &[u8]) {
+        if let Self::Short { text, length } = self {
+            let start = usize::from(*length);
+            let end = start.saturating_add(piece.len());
+            if let Some(place) = text.get_mut(start..end) {
+                place.copy_from_slice(piece);
+                *length = u8::try_from(end).unwrap_or(u8::MAX);
+                return;
+            }
+        }
+        self.push_long(piece);
     }
 
-    fn advance(&mut self, length: usize) {
-        self.start = self.start.saturating_add(u8::try_from(length).unwrap_or(u8::MAX)).min(self.end);
+    #[cold] // behind content there are mostly the lines around a chunk
+    fn push_long(&mut self, piece: &[u8]) {
+        match self {
+            Self::Short { .. } => *self = Self::Long([self.bytes(), piece].concat()),
+            Self::Long(text) => text.extend_from_slice(piece),
+        }
     }
 }
 
@@ -111,7 +143,7 @@ impl Buffer {
 pub(crate) struct Outgoing {
     /// Taken by a kernel that keeps it, and not yet written.
     in_flight: u64,
-    /// What comes first.
+    /// The text that comes first.
     front: Buffer,
     /// Behind it.
     queue: VecDeque<Item>,
@@ -134,22 +166,12 @@ pub(crate) enum Due {
 }
 
 impl Outgoing {
+    #[inline]
     pub(crate) fn put(&mut self, piece: &[u8]) {
         self.accept(count(piece.len()));
-        let has_room = match self.queue.back_mut() {
-            None => {
-                self.front.push(piece);
-                true
-            }
-            Some(Item::Buffer(buffer)) => {
-                buffer.push(piece);
-                true
-            }
-            Some(Item::Small(small)) => small.push(piece),
-            Some(Item::Bytes(_) | Item::Part { .. }) => false,
-        };
-        if !has_room {
-            self.queue.push_back(Item::of(piece));
+        match self.queue.back_mut() {
+            None => self.front.push(piece),
+            Some(last) => last.behind.push(piece),
         }
     }
 
@@ -183,20 +205,22 @@ impl Outgoing {
         text.clear();
     }
 
-    pub(crate) fn push(&mut self, bytes: Bytes) {
-        if bytes.len() < COPIED_BELOW {
-            self.put(&bytes);
-        } else {
-            self.accept(count(bytes.len()));
-            self.queue.push_back(Item::Bytes(bytes));
+    /// Queues content, which is not empty.
+    pub(crate) fn push(&mut self, content: Content) {
+        debug_assert!(content.length() > 0, "nothing is moved for nothing");
+        match content {
+            Content::Bytes(bytes) if bytes.len() < COPIED_BELOW => self.put(&bytes),
+            Content::Bytes(_) | Content::Part { .. } => self.queue_up(content),
         }
     }
 
-    /// An opaque part, which is not empty.
-    pub(crate) fn push_part(&mut self, token: u64, length: u64) {
-        debug_assert!(length > 0, "nothing is moved for nothing");
-        self.accept(length);
-        self.queue.push_back(Item::Part { token, remaining: length });
+    fn queue_up(&mut self, content: Content) {
+        self.accept(content.length());
+        if self.queue.capacity() == 0 {
+            // Mostly there is one, and an idle connection can keep its memory.
+            self.queue.reserve_exact(1);
+        }
+        self.queue.push_back(Item { content, behind: Text::EMPTY });
     }
 
     /// Whether all of it is written.
@@ -223,20 +247,19 @@ impl Outgoing {
         let landed = written.min(self.in_flight);
         self.in_flight = self.in_flight.saturating_sub(landed);
         let mut left = written.saturating_sub(landed);
-        let first = self.front.bytes().len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        self.front.advance(first);
-        left = left.saturating_sub(count(first));
-        while left > 0
-            && let Some(item) = self.queue.front_mut()
-        {
-            let length = item.length();
-            if length > left {
-                item.advance(left);
+        loop {
+            let first = self.front.bytes().len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            self.front.advance(first);
+            left = left.saturating_sub(count(first));
+            let Some(item) = self.queue.front_mut().filter(|_| left > 0) else { break };
+            let length = item.content.length();
+            if left < length {
+                item.content.advance(left);
                 left = 0;
-            } else {
-                self.queue.pop_front();
-                left = left.saturating_sub(length);
+                break;
             }
+            left = left.saturating_sub(length);
+            self.content_is_gone();
         }
         self.unwritten = match self.unwritten {
             u64::MAX => self.count_again(),
@@ -244,11 +267,23 @@ impl Outgoing {
         };
     }
 
+    /// The text behind the first content comes to the front, where there is none.
+    fn content_is_gone(&mut self) {
+        debug_assert!(self.front.is_empty(), "what comes first is written first");
+        match self.queue.pop_front().map(|item| item.behind) {
+            Some(Text::Long(text)) => self.front.text = text,
+            Some(short) => self.front.push(short.bytes()),
+            None => {}
+        }
+    }
+
     /// What is unwritten, where it may have been beyond counting: nobody knows how far.
     #[cold]
     fn count_again(&self) -> u64 {
         let front = self.in_flight.saturating_add(count(self.front.bytes().len()));
-        self.queue.iter().map(Item::length).fold(front, u64::saturating_add)
+        let items =
+            self.queue.iter().map(|item| item.content.length().saturating_add(count(item.behind.bytes().len())));
+        items.fold(front, u64::saturating_add)
     }
 
     fn accept(&mut self, length: u64) {
@@ -257,19 +292,16 @@ impl Outgoing {
 
     /// The chunks to write now: up to the first opaque part.
     pub(crate) fn chunks(&self) -> Chunks<'_> {
-        Chunks { front: self.front.bytes(), queue: self.queue.iter() }
+        Chunks { text: self.front.bytes(), items: self.queue.iter() }
     }
 
     /// The first chunk, for a kernel that keeps it.
     pub(crate) fn take(&mut self) -> Option<Bytes> {
         let bytes = if self.front.is_empty() {
-            let bytes = self.queue.front()?.bytes()?;
-            let taken = match self.queue.front() {
-                Some(Item::Bytes(bytes)) => bytes.clone(),
-                Some(Item::Buffer(_) | Item::Small(_) | Item::Part { .. }) | None => Bytes::copy_from_slice(bytes),
-            };
-            self.queue.pop_front();
-            taken
+            let Content::Bytes(bytes) = &mut self.queue.front_mut()?.content else { return None };
+            let bytes = core::mem::take(bytes);
+            self.content_is_gone();
+            bytes
         } else {
             let Buffer { text, written } = core::mem::take(&mut self.front);
             let mut bytes = Bytes::from(text);
@@ -285,11 +317,11 @@ impl Outgoing {
         if !self.front.is_empty() {
             return Due::Bytes;
         }
-        match self.queue.front() {
+        match self.queue.front().map(|item| &item.content) {
             // Behind bytes that a kernel keeps nothing is due before they are written.
-            Some(Item::Part { .. }) if self.in_flight > 0 => Due::Nothing,
-            Some(&Item::Part { token, remaining }) => Due::Part { token, remaining },
-            Some(Item::Bytes(_) | Item::Buffer(_) | Item::Small(_)) => Due::Bytes,
+            Some(Content::Part { .. }) if self.in_flight > 0 => Due::Nothing,
+            Some(&Content::Part { token, length }) => Due::Part { token, remaining: length },
+            Some(Content::Bytes(_)) => Due::Bytes,
             None => Due::Nothing,
         }
     }
@@ -312,40 +344,6 @@ impl Outgoing {
     }
 }
 
-impl Item {
-    fn of(piece: &[u8]) -> Self {
-        let mut small = Small::EMPTY;
-        if small.push(piece) { Self::Small(small) } else { Self::Buffer(Buffer { text: piece.to_vec(), written: 0 }) }
-    }
-
-    /// `None` if it is opaque.
-    fn bytes(&self) -> Option<&[u8]> {
-        match self {
-            Self::Bytes(bytes) => Some(bytes),
-            Self::Buffer(buffer) => Some(buffer.bytes()),
-            Self::Small(small) => Some(small.bytes()),
-            Self::Part { .. } => None,
-        }
-    }
-
-    fn length(&self) -> u64 {
-        match self {
-            Self::Part { remaining, .. } => *remaining,
-            Self::Bytes(_) | Self::Buffer(_) | Self::Small(_) => count(self.bytes().unwrap_or_default().len()),
-        }
-    }
-
-    fn advance(&mut self, length: u64) {
-        let size = usize::try_from(length).unwrap_or(usize::MAX);
-        match self {
-            Self::Bytes(bytes) => bytes.advance(size.min(bytes.len())),
-            Self::Buffer(buffer) => buffer.advance(size),
-            Self::Small(small) => small.advance(size),
-            Self::Part { remaining, .. } => *remaining = remaining.saturating_sub(length),
-        }
-    }
-}
-
 fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
@@ -364,23 +362,25 @@ fn count(length: usize) -> u64 {
 /// ```
 #[derive(Clone)]
 pub struct Chunks<'a> {
-    /// Before the queue; empty when it was given, or is.
-    front: &'a [u8],
-    queue: vec_deque::Iter<'a, Item>,
+    /// Before the items; empty when it was given, or is.
+    text: &'a [u8],
+    items: vec_deque::Iter<'a, Item>,
 }
 
 impl<'a> Iterator for Chunks<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<Self::Item> {
-        if !self.front.is_empty() {
-            return Some(core::mem::take(&mut self.front));
+        if !self.text.is_empty() {
+            return Some(core::mem::take(&mut self.text));
         }
-        let bytes = self.queue.next()?.bytes();
-        if bytes.is_none() {
-            self.queue = vec_deque::Iter::default();
-        }
-        bytes
+        let item = self.items.next()?;
+        let Content::Bytes(bytes) = &item.content else {
+            self.items = vec_deque::Iter::default();
+            return None;
+        };
+        self.text = item.behind.bytes();
+        Some(bytes)
     }
 }
 

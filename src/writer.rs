@@ -4,15 +4,13 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
-
 use crate::body::BodyEncoder;
 use crate::chunked;
 use crate::config::Config;
 use crate::date::Date;
 use crate::error::Misuse;
 use crate::framing::{self, AskedBy, ResponseBody, Version};
-use crate::outgoing::{Due, Outgoing};
+use crate::outgoing::{Content, Due, Outgoing};
 use crate::request::Request;
 use crate::response::{self, Found, Pair};
 use crate::syntax::Digits;
@@ -43,26 +41,6 @@ pub(crate) struct Writer {
 
 /// Memory that an idle connection keeps for the head of its next response.
 const KEPT_BYTES: usize = 448;
-
-/// A part of a response's body.
-#[derive(Debug)]
-pub(crate) enum Content {
-    Bytes(Bytes),
-    /// Bytes that the driver moves by itself.
-    Part {
-        token: u64,
-        length: u64,
-    },
-}
-
-impl Content {
-    pub(crate) fn length(&self) -> u64 {
-        match self {
-            Self::Bytes(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            Self::Part { length, .. } => *length,
-        }
-    }
-}
 
 impl Writer {
     pub(crate) fn new() -> Self {
@@ -217,10 +195,7 @@ impl Writer {
             if checked.is_chunked() {
                 chunked::encode_size(content.length(), &mut self.outgoing);
             }
-            match content {
-                Content::Bytes(bytes) => self.outgoing.push(bytes),
-                Content::Part { token, length } => self.outgoing.push_part(token, length),
-            }
+            self.outgoing.push(content);
             if checked.is_chunked() {
                 self.outgoing.put(b"\r\n");
             }

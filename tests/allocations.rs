@@ -310,6 +310,36 @@ fn heads_of_all_sizes_share_their_memory() {
     }
 }
 
+/// The memory of a head, and that of a body which is queued as it is, serve the next response, which here comes to a
+/// connection that was idle.
+#[test]
+fn heads_before_bodies_share_their_memory() {
+    for length in 1..=200 {
+        let (value, mut conn) = (vec![b'x'; length], Connection::new(Config::default()));
+        let mut times = |times: usize| {
+            let before = heap::allocations();
+            for _ in 0..times {
+                let body = Bytes::from_static(&[b'x'; 2048]);
+                serve(&mut conn, &[(b"content-length", b"2048"), (b"x-tag", &value)], body);
+            }
+            heap::allocations() - before
+        };
+        times(5);
+        assert_eq!(times(10), 10, "{length} bytes: one for the request, which is copied");
+    }
+}
+
+/// One request, answered, and the connection is idle again.
+fn serve(conn: &mut Connection, headers: &[(&[u8], &[u8])], body: Bytes) {
+    conn.handle_bytes(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
+    conn.exchange(id).send(SendEvent::ResponseStart { status: 200, headers, trailers: false }).unwrap();
+    conn.exchange(id).send(SendEvent::ResponseBody { body, more_body: false }).unwrap();
+    assert_eq!(conn.next_action(Instant::ZERO), Action::Disconnect(id));
+    conn.handle_written(usize::MAX);
+    assert!(matches!(conn.next_action(Instant::ZERO), Action::Wait(_)));
+}
+
 #[test]
 fn an_idle_connection_holds_little() {
     for reading in [Reading::FromDriver, Reading::Copied] {

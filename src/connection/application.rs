@@ -9,12 +9,12 @@ use crate::config::EarlyResponse;
 use crate::error::{CloseReason, Misuse, SendError};
 use crate::exchange::{ExchangeId, ReceiveEvent, SendEvent};
 use crate::headers::Headers;
+use crate::outgoing::Content;
 use crate::reader::Part;
 use crate::request::Request;
 use crate::response::Pair;
 use crate::state::{Event, Next, Outcome, Reading, State, Writing};
 use crate::syntax;
-use crate::writer::Content;
 
 impl Connection {
     pub(crate) fn receive(&mut self, id: ExchangeId) -> Poll<ReceiveEvent> {
