@@ -302,6 +302,11 @@ impl Outgoing {
             let bytes = core::mem::take(bytes);
             self.content_is_gone();
             bytes
+        } else if self.front.text.capacity() <= SPARE {
+            // Its memory stays for what is next, and the kernel keeps no more of it than it writes.
+            let bytes = Bytes::copy_from_slice(self.front.bytes());
+            self.front.clear();
+            bytes
         } else {
             let Buffer { text, written } = core::mem::take(&mut self.front);
             let mut bytes = Bytes::from(text);

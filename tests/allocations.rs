@@ -329,6 +329,25 @@ fn heads_before_bodies_share_their_memory() {
     }
 }
 
+/// A kernel that keeps what it writes keeps the lines around a chunk too: in no more memory than they need.
+#[test]
+fn a_chunk_that_is_taken_brings_little_beside_it() {
+    const PARTS: usize = 100;
+    let mut conn = Connection::new(Config::default());
+    conn.handle_bytes(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
+    conn.exchange(id).send(SendEvent::ResponseStart { status: 200, headers: &[], trailers: false }).unwrap();
+    let mut kernel = Vec::with_capacity(PARTS * 3);
+    let before = heap::held();
+    for _ in 0..PARTS {
+        let body = Bytes::from_static(&[b'x'; 2048]);
+        conn.exchange(id).send(SendEvent::ResponseBody { body, more_body: true }).unwrap();
+        kernel.extend(std::iter::from_fn(|| conn.take_outgoing()));
+    }
+    let held = heap::held() - before;
+    assert!(kernel.len() > PARTS && held <= 1024 + PARTS * 2 * 32, "{held} bytes for {} chunks", kernel.len());
+}
+
 /// One request, answered, and the connection is idle again.
 fn serve(conn: &mut Connection, headers: &[(&[u8], &[u8])], body: Bytes) {
     conn.handle_bytes(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
