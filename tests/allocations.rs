@@ -14,6 +14,11 @@ use sansgi::{
 
 #[path = "support/heap.rs"]
 mod heap;
+#[path = "../benches/harness/src/workloads.rs"]
+#[allow(dead_code, unreachable_pub, reason = "a module of the benches, of which this takes what it needs")]
+mod workloads;
+
+use workloads::{BODY, PART, PARTS, Task, Workload};
 
 /// Through `handle_read`, save for a driver's buffer that a connection still holds when it is used up: each time that
 /// happens the driver gets another, and what is held moves.
@@ -33,7 +38,7 @@ const MOST_IN_A_HUNDRED: [Most; 10] = [
     Most { workload: "drip", read: 4, bytes: 100 },
     Most { workload: "drip-16k", read: 366, bytes: 800 },
     Most { workload: "growth-4k", read: 316, bytes: 600 },
-    Most { workload: "line-8k", read: 34, bytes: 500 },
+    Most { workload: "line-8k", read: 34, bytes: 400 },
 ];
 
 /// Bytes of heap that an idle connection holds at most after a browser's request: the goal, which is reached (696).
@@ -59,14 +64,6 @@ enum Reading {
     Copied,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Task {
-    Answer,
-    Echo,
-    NoContent,
-    Stream,
-}
-
 /// A connection with its driver and its application.
 struct Server {
     conn: Connection,
@@ -79,9 +76,6 @@ struct Server {
     parts: Option<usize>,
     answered: usize,
 }
-
-const PARTS: usize = 64;
-static PART: [u8; 16 * 1024] = [b'z'; 16 * 1024];
 
 impl Server {
     fn new(reading: Reading, task: Task) -> Self {
@@ -155,7 +149,7 @@ fn respond(exchange: &mut Exchange<'_>, task: Task, parts: &mut Option<usize>) -
             if exchange.ready().is_pending() {
                 return false;
             }
-            send(exchange, Bytes::from_static(&PART), sent + 1 < PARTS);
+            send(exchange, Bytes::from_static(PART), sent + 1 < PARTS);
             if sent + 1 == PARTS {
                 return true;
             }
@@ -173,7 +167,7 @@ fn respond(exchange: &mut Exchange<'_>, task: Task, parts: &mut Option<usize>) -
             _ if more_body => continue,
             Task::Answer => {
                 start(exchange, 200, OF_BODY);
-                send(exchange, Bytes::from_static(b"Hello, World!"), false);
+                send(exchange, Bytes::from_static(BODY), false);
             }
             Task::NoContent => {
                 start(exchange, 204, &[]);
@@ -191,73 +185,16 @@ fn respond(exchange: &mut Exchange<'_>, task: Task, parts: &mut Option<usize>) -
     }
 }
 
-const MIN: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-const BROWSER: &[u8] = b"GET /index.html?page=2&sort=asc HTTP/1.1\r\n\
-Host: www.example.com\r\n\
-Connection: keep-alive\r\n\
-sec-ch-ua: \"Chromium\";v=\"126\", \"Google Chrome\";v=\"126\", \"Not-A.Brand\";v=\"99\"\r\n\
-sec-ch-ua-mobile: ?0\r\n\
-sec-ch-ua-platform: \"Linux\"\r\n\
-Upgrade-Insecure-Requests: 1\r\n\
-User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36\r\n\
-Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7\r\n\
-Sec-Fetch-Site: none\r\n\
-Sec-Fetch-Mode: navigate\r\n\
-Sec-Fetch-Dest: document\r\n\
-Accept-Encoding: gzip, deflate, br, zstd\r\n\
-Accept-Language: en-US,en;q=0.9,de;q=0.8\r\n\
-Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; _ga=GA1.2.1234567890.1234567890; csrftoken=Zk3vQ8nTZk3vQ8nTZk3vQ8nTZk3vQ8nTZk3vQ8nTZk3vQ8nTZk3vQ8nTZk3vQ8nTZk3vQ8nTZ\r\n\
-\r\n";
-
-/// A head of that many KiB, in fields of 181 bytes.
-fn head(kib: usize) -> Vec<u8> {
-    let mut bytes = b"GET / HTTP/1.1\r\nHost: localhost\r\n".to_vec();
-    for number in 0..kib * 1024 / 181 {
-        bytes.extend(format!("X-Field-{number:03}: {}\r\n", "v".repeat(166)).bytes());
-    }
-    bytes.extend(b"\r\n");
-    bytes
-}
-
-/// What the application does, all that arrives, in pieces of which size, and how many requests that is.
-fn workload(name: &str) -> (Task, Vec<u8>, usize, usize) {
-    let whole = usize::MAX;
-    match name {
-        "get-min" => (Task::Answer, MIN.to_vec(), whole, 1),
-        "get-browser" => (Task::Answer, BROWSER.to_vec(), whole, 1),
-        "post-1k" => {
-            let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1024\r\n\r\n".as_slice();
-            (Task::Echo, [head, &[b'x'; 1024]].concat(), whole, 1)
-        }
-        "post-chunked-64k" => {
-            let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".as_slice();
-            let chunk = [b"1000\r\n".as_slice(), &[b'y'; 4096], b"\r\n"].concat();
-            (Task::NoContent, [head, &chunk.repeat(16), b"0\r\n\r\n"].concat(), whole, 1)
-        }
-        "pipelined-16" => (Task::Answer, MIN.repeat(16), whole, 16),
-        "stream-1m" => (Task::Stream, MIN.to_vec(), whole, 1),
-        "drip" => (Task::Answer, BROWSER.to_vec(), 1, 1),
-        "drip-16k" => (Task::Answer, head(16), 64, 1),
-        "growth-4k" => (Task::Answer, head(4), 16, 1),
-        "line-8k" => {
-            let value = "v".repeat(8182);
-            let text = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: {value}\r\n\r\n");
-            (Task::Answer, text.into_bytes(), 16, 1)
-        }
-        _ => panic!("there is no workload {name}"),
-    }
-}
-
 /// Of a hundred times of the workload, in steady state.
 fn allocations_of_a_hundred(name: &str, reading: Reading) -> usize {
-    let (task, bytes, piece, requests) = workload(name);
-    let mut server = Server::new(reading, task);
+    let workload = Workload::named(name).expect("a workload");
+    let mut server = Server::new(reading, workload.task);
     let times = |server: &mut Server, times: usize| {
         let before = server.answered;
         for _ in 0..times {
-            bytes.chunks(piece).for_each(|piece| server.arrive(piece));
+            workload.arrivals.iter().for_each(|bytes| server.arrive(bytes));
         }
-        assert_eq!(server.answered - before, times * requests, "{name}: all of them are answered");
+        assert_eq!(server.answered - before, times * workload.requests, "{name}: all of them are answered");
     };
     times(&mut server, 20);
     let before = heap::allocations();
@@ -363,7 +300,7 @@ fn serve(conn: &mut Connection, headers: &[(&[u8], &[u8])], body: Bytes) {
 fn an_idle_connection_holds_little() {
     for reading in [Reading::FromDriver, Reading::Copied] {
         let mut server = Server::new(reading, Task::Answer);
-        server.arrive(BROWSER);
+        Workload::named("get-browser").unwrap().arrivals.iter().for_each(|bytes| server.arrive(bytes));
         assert_eq!(server.answered, 1);
         let Server { conn, config, buffer, .. } = server;
         let before = heap::held();
