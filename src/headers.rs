@@ -120,8 +120,8 @@ impl<'a> Field<'a> {
 }
 
 impl Headers {
-    /// Most heads have no more fields than this.
-    pub(crate) const FEW: usize = 16;
+    /// Most heads have no more fields than this, also those of a browser that come through a few proxies.
+    pub(crate) const FEW: usize = 32;
 
     /// Memory that a field takes beside its own bytes.
     pub(crate) const BYTES_A_FIELD: usize = size_of::<Place>();

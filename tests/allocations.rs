@@ -28,9 +28,10 @@ const GOAL_READ: usize = 0;
 const GOAL_BYTES: usize = 100;
 
 /// What each workload allocates at most for a hundred of it in steady state, so far.
-const MOST_IN_A_HUNDRED: [Most; 10] = [
+const MOST_IN_A_HUNDRED: [Most; 11] = [
     Most { workload: "get-min", read: 0, bytes: 100 },
     Most { workload: "get-browser", read: 0, bytes: 100 },
+    Most { workload: "get-proxied", read: 200, bytes: 300 },
     Most { workload: "post-1k", read: 0, bytes: 100 },
     Most { workload: "post-chunked-64k", read: 0, bytes: 300 },
     Most { workload: "pipelined-16", read: 400, bytes: 500 },

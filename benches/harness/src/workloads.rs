@@ -37,9 +37,10 @@ pub struct Workload {
 }
 
 /// All workloads, in the order of the table.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 13] = [
     "get-min",
     "get-browser",
+    "get-proxied",
     "post-1k",
     "post-chunked-64k",
     "pipelined-16",
@@ -63,6 +64,7 @@ impl Workload {
         Some(match name {
             "get-min" => workload(Task::Answer, MIN, whole),
             "get-browser" => workload(Task::Answer, BROWSER, whole),
+            "get-proxied" => workload(Task::Answer, &proxied(), whole),
             "post-1k" => Self { body_bytes: ECHOED_BYTES as u64, ..workload(Task::Echo, &post(), whole) },
             "post-chunked-64k" => {
                 let body_bytes = (CHUNKS * CHUNK_BYTES) as u64;
@@ -114,6 +116,25 @@ Accept-Encoding: gzip, deflate, br, zstd\r\n\
 Accept-Language: en-US,en;q=0.9,de;q=0.8\r\n\
 Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; _ga=GA1.2.1234567890.1234567890; csrftoken=Zk3vQ8nTZk3vQ8nTZk3vQ8nTZk3vQ8nTZk3vQ8nTZk3vQ8nTZk3vQ8nTZk3vQ8nTZk3vQ8nTZ\r\n\
 \r\n";
+
+/// The browser's request as a content network and a load balancer pass it on.
+fn proxied() -> Vec<u8> {
+    let added = b"Sec-Fetch-User: ?1\r\n\
+Priority: u=0, i\r\n\
+If-None-Match: W/\"5e1f-18f2c3a4b50\"\r\n\
+Via: 2.0 edge-fra-7.example.net (proxy)\r\n\
+CDN-Loop: edge\r\n\
+X-Forwarded-For: 203.0.113.195, 198.51.100.17\r\n\
+X-Forwarded-Proto: https\r\n\
+X-Forwarded-Port: 443\r\n\
+X-Forwarded-Host: www.example.com\r\n\
+X-Real-IP: 203.0.113.195\r\n\
+X-Client-Country: DE\r\n\
+X-Request-ID: 7b1f2c9e-4f0a-4d7e-9c7c-2f6d1f7f9a51\r\n\
+Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\
+\r\n";
+    [BROWSER.strip_suffix(b"\r\n").unwrap_or_default(), added].concat()
+}
 
 fn post() -> Vec<u8> {
     let head = format!(
