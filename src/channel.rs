@@ -23,7 +23,7 @@ use std::vec::Vec;
 use crate::action::Action;
 use crate::connection::{Connection, Stamp};
 use crate::error::SendError;
-use crate::exchange::{ExchangeId, ReceiveEvent, SendEvent};
+use crate::exchange::{Exchange, ExchangeId, ReceiveEvent, SendEvent};
 use crate::headers::Headers;
 use crate::state::Outcome;
 use crate::time::Instant;
@@ -60,6 +60,8 @@ enum Wanted {
     Event,
     /// Less than the high-water mark unwritten.
     Room,
+    /// The end of the exchange, or of its client's half.
+    End,
 }
 
 impl Waiting {
@@ -71,6 +73,7 @@ impl Waiting {
             // It had found nothing in what was there, so a part can only be in what the driver has brought since, and
             // behind the end of the body there is none: a listener for the disconnect sleeps through the response.
             Wanted::Event => exchange.outcome().is_some() || may_have_come && exchange.trailers().is_none(),
+            Wanted::End => exchange.outcome().is_some(),
         }
     }
 }
@@ -200,7 +203,7 @@ impl Driver {
     /// # Examples
     /// See [`Channel`].
     pub fn channel(&self, id: ExchangeId) -> Channel {
-        Channel { shared: Arc::clone(&self.0), id }
+        Channel::new(&self.0, id)
     }
 }
 
@@ -252,13 +255,21 @@ impl Drop for Driver {
 /// # let mut context = std::task::Context::from_waker(std::task::Waker::noop());
 /// # assert!(std::pin::pin!(echo(driver.channel(id))).poll(&mut context).is_ready());
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Channel {
     shared: Arc<Mutex<Shared>>,
     id: ExchangeId,
+    /// On the list, while `poll_receive` is pending.
+    receiver: Option<Key>,
+    /// On the list, while `poll_ready` is pending.
+    sender: Option<Key>,
 }
 
 impl Channel {
+    fn new(shared: &Arc<Mutex<Shared>>, id: ExchangeId) -> Self {
+        Self { shared: Arc::clone(shared), id, receiver: None, sender: None }
+    }
+
     /// Which exchange it is.
     ///
     /// # Examples
@@ -268,7 +279,10 @@ impl Channel {
     }
 
     /// The next part of the body, or `Disconnect`: [`Exchange::receive`](crate::Exchange::receive) as a future. When it
-    /// is dropped nothing is lost: a part is taken when the future is ready, not before.
+    /// is dropped nothing is lost: a part is taken when the future is ready, not before. What it has asked for stays
+    /// asked, so the body's timer goes on: to wait for the disconnect alone there is
+    /// [`disconnected`](Self::disconnected). A dropped future wakes nobody, so a `poll` function asks
+    /// [`poll_receive`](Self::poll_receive).
     ///
     /// # Examples
     /// See [`Channel`].
@@ -291,6 +305,109 @@ impl Channel {
         Sending { place: Place { channel: self, key: None }, event: Some(event) }
     }
 
+    /// [`receive`](Self::receive) as a `poll` function, for those who implement one themselves, such as that of a
+    /// stream or of a body. The task that polled last is woken, as long as this channel is not dropped: so keep one
+    /// for it, and clone one for each other task.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::task::{Context, Poll};
+    /// use sansgi::{Channel, ReceiveEvent};
+    /// # use bytes::Bytes;
+    /// struct Body {
+    ///     channel: Channel,
+    ///     has_ended: bool,
+    /// }
+    /// impl Body {
+    ///     fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    ///         if self.has_ended {
+    ///             return Poll::Ready(None);
+    ///         }
+    ///         self.channel.poll_receive(context).map(|event| match event {
+    ///             ReceiveEvent::Request { body, more_body } => {
+    ///                 self.has_ended = !more_body;
+    ///                 Some(body)
+    ///             }
+    ///             ReceiveEvent::Disconnect => None, // of a real body: an error, as it was cut
+    ///         })
+    ///     }
+    /// }
+    /// ```
+    pub fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        let Self { shared, id, receiver, .. } = self;
+        poll(shared, *id, receiver, Wanted::Event, context, |mut exchange| exchange.receive())
+    }
+
+    /// Whether less than the high-water mark is unwritten, [`Exchange::ready`](crate::Exchange::ready), as a `poll`
+    /// function: once it is ready, [`send_now`](Self::send_now) does what [`send`](Self::send) would. The task that
+    /// polled last is woken, as with [`poll_receive`](Self::poll_receive).
+    ///
+    /// # Errors
+    /// As [`Exchange::ready`](crate::Exchange::ready).
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::task::{Context, Poll, ready};
+    /// # use sansgi::{Channel, SendError, SendEvent};
+    /// # use bytes::Bytes;
+    /// fn poll_write(channel: &mut Channel, context: &mut Context<'_>, body: Bytes) -> Poll<Result<(), SendError>> {
+    ///     ready!(channel.poll_ready(context))?;
+    ///     Poll::Ready(channel.send_now(SendEvent::ResponseBody { body, more_body: true }))
+    /// }
+    /// ```
+    pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let Self { shared, id, sender, .. } = self;
+        poll(shared, *id, sender, Wanted::Room, context, |mut exchange| exchange.ready())
+    }
+
+    /// Waits until [`receive`](Self::receive) would say `Disconnect`, and says why, without asking for anything: it
+    /// takes no part of the body, sends no 100 Continue and starts no timer. For a task that works for this client and
+    /// is to stop when nobody waits for its result.
+    ///
+    /// A transport that is gone is seen at once. A closed half is seen as `receive` sees it: behind a whole request only
+    /// once that was received, or, with [`HalfClose::Abort`](crate::HalfClose::Abort), where it has no content.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::task::{Context, Poll, Waker};
+    /// # use sansgi::{Config, Connection, Driver, Action, Instant};
+    /// use sansgi::Outcome;
+    /// # let mut driver = Driver::new(Connection::new(Config::default()));
+    /// # driver.lock().handle_bytes(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    /// # let Action::Start(id, _) = driver.lock().next_action(Instant::ZERO) else { unreachable!() };
+    /// let channel = driver.channel(id);
+    /// let mut disconnected = std::pin::pin!(channel.disconnected());
+    /// # let mut context = Context::from_waker(Waker::noop());
+    /// assert!(disconnected.as_mut().poll(&mut context).is_pending());
+    /// driver.lock().handle_disconnect();
+    /// assert_eq!(disconnected.poll(&mut context), Poll::Ready(Outcome::ClientLeft));
+    /// ```
+    #[must_use = "futures do nothing unless polled"]
+    pub fn disconnected(&self) -> impl Future<Output = Outcome> + Send + Unpin {
+        Disconnected(Place { channel: self, key: None })
+    }
+
+    /// Calls of the exchange under one lock: the others see all that they do at once, and the driver is woken once.
+    ///
+    /// The lock is held meanwhile. So do not wait in there, and use neither another channel of this connection nor its
+    /// driver: that would wait for itself for ever. A `receive` or `ready` that is pending in there wakes nobody later.
+    ///
+    /// # Examples
+    /// A whole response, of which the driver hears when all of it is there:
+    /// ```
+    /// # use sansgi::{Channel, SendError, SendEvent};
+    /// # use bytes::Bytes;
+    /// fn respond(channel: &Channel, body: Bytes) -> Result<(), SendError> {
+    ///     channel.with(|mut exchange| {
+    ///         exchange.send(SendEvent::ResponseStart { status: 200, headers: &[], trailers: false })?;
+    ///         exchange.send(SendEvent::ResponseBody { body, more_body: false })
+    ///     })
+    /// }
+    /// ```
+    pub fn with<T>(&self, calls: impl FnOnce(Exchange<'_>) -> T) -> T {
+        calls(ConnectionGuard::new(&self.shared, Side::Application).exchange(self.id))
+    }
+
     /// Sends without waiting for room, from code that is not async.
     ///
     /// # Errors
@@ -307,7 +424,7 @@ impl Channel {
     /// # Ok::<(), sansgi::SendError>(())
     /// ```
     pub fn send_now(&self, event: SendEvent<'_>) -> Result<(), SendError> {
-        self.lock().exchange(self.id).send(event)
+        self.with(|mut exchange| exchange.send(event))
     }
 
     /// [`Exchange::trailers`](crate::Exchange::trailers).
@@ -315,7 +432,7 @@ impl Channel {
     /// # Examples
     /// See [`Exchange::trailers`](crate::Exchange::trailers).
     pub fn trailers(&self) -> Option<Headers> {
-        self.lock().exchange(self.id).trailers().cloned()
+        self.with(|exchange| exchange.trailers().cloned())
     }
 
     /// [`Exchange::outcome`](crate::Exchange::outcome).
@@ -323,7 +440,7 @@ impl Channel {
     /// # Examples
     /// See [`Outcome`].
     pub fn outcome(&self) -> Option<Outcome> {
-        self.lock().exchange(self.id).outcome()
+        self.with(|exchange| exchange.outcome())
     }
 
     /// [`Exchange::end`](crate::Exchange::end): the application has returned or crashed.
@@ -331,7 +448,7 @@ impl Channel {
     /// # Examples
     /// See [`Exchange::end`](crate::Exchange::end).
     pub fn end(&self) -> Outcome {
-        self.lock().exchange(self.id).end()
+        self.with(|mut exchange| exchange.end())
     }
 
     /// A guard that calls [`end`](Self::end) when it is dropped: when the application returns, panics or is cancelled.
@@ -342,9 +459,19 @@ impl Channel {
     pub fn end_on_drop(&self) -> EndOnDrop {
         EndOnDrop(self.clone())
     }
+}
 
-    fn lock(&self) -> ConnectionGuard<'_> {
-        ConnectionGuard::new(&self.shared, Side::Application)
+/// Another channel of the same exchange, on which nobody waits yet.
+impl Clone for Channel {
+    fn clone(&self) -> Self {
+        Self::new(&self.shared, self.id)
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        leave(&self.shared, &mut self.receiver);
+        leave(&self.shared, &mut self.sender);
     }
 }
 
@@ -376,30 +503,40 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// What `ask` answers, with a place on the list if it is pending, and without one if it is ready.
-    fn poll<T>(
-        &mut self,
-        wanted: Wanted,
-        waker: &Waker,
-        ask: impl FnOnce(&mut ConnectionGuard<'_>, ExchangeId) -> Poll<T>,
-    ) -> Poll<T> {
-        let id = self.channel.id;
-        let mut guard = self.channel.lock();
-        let answer = ask(&mut guard, id);
-        guard.replaced = match answer {
-            Poll::Pending => guard.shared.wait(&mut self.key, id, wanted, waker),
-            Poll::Ready(_) => guard.shared.leave(&mut self.key),
-        };
-        answer
+    fn poll<T>(&mut self, wanted: Wanted, context: &Context<'_>, ask: impl FnOnce(Exchange<'_>) -> Poll<T>) -> Poll<T> {
+        poll(&self.channel.shared, self.channel.id, &mut self.key, wanted, context, ask)
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        if self.key.is_some() {
-            let waker = lock(&self.channel.shared).leave(&mut self.key);
-            drop(waker);
-        }
+        leave(&self.channel.shared, &mut self.key);
+    }
+}
+
+/// What `ask` answers, with a place on the list if it is pending, and without one if it is ready.
+fn poll<T>(
+    shared: &Mutex<Shared>,
+    id: ExchangeId,
+    key: &mut Option<Key>,
+    wanted: Wanted,
+    context: &Context<'_>,
+    ask: impl FnOnce(Exchange<'_>) -> Poll<T>,
+) -> Poll<T> {
+    let mut guard = ConnectionGuard::new(shared, Side::Application);
+    let answer = ask(guard.exchange(id));
+    guard.replaced = match answer {
+        Poll::Pending => guard.shared.wait(key, id, wanted, context.waker()),
+        Poll::Ready(_) => guard.shared.leave(key),
+    };
+    answer
+}
+
+/// Takes who waits no longer off the list.
+fn leave(shared: &Mutex<Shared>, key: &mut Option<Key>) {
+    if key.is_some() {
+        let waker = lock(shared).leave(key);
+        drop(waker);
     }
 }
 
@@ -410,7 +547,18 @@ impl Future for Receive<'_> {
     type Output = ReceiveEvent;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        self.0.poll(Wanted::Event, context.waker(), |guard, id| guard.exchange(id).receive())
+        self.0.poll(Wanted::Event, context, |mut exchange| exchange.receive())
+    }
+}
+
+/// The future of [`Channel::disconnected`].
+struct Disconnected<'a>(Place<'a>);
+
+impl Future for Disconnected<'_> {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        self.0.poll(Wanted::End, context, |exchange| exchange.outcome().map_or(Poll::Pending, Poll::Ready))
     }
 }
 
@@ -426,11 +574,11 @@ impl Future for Sending<'_> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { place, event } = &mut *self;
-        place.poll(Wanted::Room, context.waker(), |guard, id| {
-            guard.exchange(id).ready().map(|ready| {
+        place.poll(Wanted::Room, context, |mut exchange| {
+            exchange.ready().map(|ready| {
                 ready?;
                 debug_assert!(event.is_some(), "a future is not polled once it is ready");
-                event.take().map_or(Ok(()), |event| guard.exchange(id).send(event))
+                event.take().map_or(Ok(()), |event| exchange.send(event))
             })
         })
     }

@@ -61,7 +61,9 @@ pub enum ReceiveEvent {
     Request {
         /// The part; adjacent parts belong together however they were cut.
         body: Bytes,
-        /// Whether another part, or `Disconnect`, follows.
+        /// Whether another part follows. If not, the body is over, and [`Exchange::trailers`] are there. What `receive`
+        /// then waits for is `Disconnect`, which comes when the response is complete or the client has left: do not ask
+        /// on the way to an answer.
         more_body: bool,
     },
     /// Nothing will ever follow; [`Exchange::outcome`] says why. From now on this is the answer, at once and for ever.
@@ -107,7 +109,9 @@ impl fmt::Debug for ReceiveEvent {
 pub enum SendEvent<'a> {
     /// The head: ASGI's `http.response.start`. It is held until the first body event, so that a small response leaves
     /// in one write, and an application that crashes in between still gives a 500. A body event that is empty and has
-    /// `more_body` flushes it.
+    /// `more_body` flushes it, for a client that is to see it before there is a part. That costs a write. And a head
+    /// that is out cannot say any more that the connection ends, as it may behind content that was not received: an
+    /// application that will not receive it says `connection: close` itself.
     ///
     /// `content-length` and `connection` are understood, `transfer-encoding` is ignored. Without a `content-length` the
     /// body is chunked, or for an HTTP/1.0 client ended by the end of the connection.
@@ -144,8 +148,9 @@ pub enum SendEvent<'a> {
     /// Trailers, after a start that declared them: ASGI's `http.response.trailers`. They are written if the body is
     /// chunked and the client has said `te: trailers`, else dropped.
     ResponseTrailers {
-        /// As in `ResponseStart`; but no field that frames, routes or authenticates a message, controls it, or
-        /// describes its content: these belong in the head (RFC 9110 §6.5.1).
+        /// As in `ResponseStart`; but no field that frames, routes or authenticates a message, controls it, or says how
+        /// its content is to be read (`content-type`, `content-encoding`, `content-range`): these belong in the head
+        /// (RFC 9110 §6.5.1).
         headers: &'a [(&'a [u8], &'a [u8])],
         /// Whether more of them follow.
         more_trailers: bool,

@@ -94,7 +94,8 @@ impl Request {
     ///
     /// The target is taken as it came: in origin-form the [`Uri`] is a path and a query, in absolute-form it has scheme
     /// and authority too, with CONNECT it is an authority, and in asterisk-form its path is `*`. An empty query is told
-    /// from none. In absolute-form `host` is the target's authority, as in [`headers`](Self::headers).
+    /// from none. In absolute-form `host` is the target's authority, as in [`headers`](Self::headers), and the path of an
+    /// `OPTIONS http://a` is `/`, where [`raw_path`](Self::raw_path) has the `*` that a forwarder sends.
     ///
     /// Values that `Debug` hides in this crate are marked as sensitive, so that it hides them there too.
     ///
@@ -194,7 +195,8 @@ impl From<Version> for ::http::Version {
 /// the response. The response's version is not looked at.
 ///
 /// What the connection would refuse of any other response it refuses of this one too, when it is sent: a status beyond
-/// 200..=599, or white space at the ends of a value.
+/// 200..=599, white space at the ends of a value, a second `content-length` or `date`, an option of `connection` that
+/// is no token.
 ///
 /// # Examples
 /// ```

@@ -234,6 +234,36 @@ impl Request {
         self.0.facts.body != RequestBody::Length(0)
     }
 
+    /// Whether the client waits for a 100 before it sends its content: `expect: 100-continue` (RFC 9110 §10.1.1). The
+    /// first `receive` sends it. An expectation of HTTP/1.0, or without content, is none.
+    ///
+    /// # Examples
+    /// ```
+    /// # use sansgi::{Action, Config, Connection, Instant};
+    /// # let mut conn = Connection::new(Config::default());
+    /// conn.handle_bytes(b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n");
+    /// let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { unreachable!() };
+    /// assert!(request.expects_continue());
+    /// ```
+    pub fn expects_continue(&self) -> bool {
+        self.0.facts.expects_continue
+    }
+
+    /// Whether the client takes trailers: `te: trailers` (RFC 9110 §10.1.4). If not, or if the body is not chunked,
+    /// those of the response are dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// # use sansgi::{Action, Config, Connection, Instant};
+    /// # let mut conn = Connection::new(Config::default());
+    /// conn.handle_bytes(b"GET / HTTP/1.1\r\nhost: a\r\nte: trailers\r\n\r\n");
+    /// let Action::Start(_, request) = conn.next_action(Instant::ZERO) else { unreachable!() };
+    /// assert!(request.accepts_trailers());
+    /// ```
+    pub fn accepts_trailers(&self) -> bool {
+        self.0.facts.takes_trailers
+    }
+
     /// The protocols that a 101 may switch to: those of `upgrade`, if the request has `connection: upgrade`, is
     /// HTTP/1.1 and has no body (RFC 9110 §7.8), but for `h2c` (RFC 9113 §3.1 has deprecated it).
     ///
@@ -270,15 +300,6 @@ impl Request {
     /// Whether the client would keep the connection (RFC 9112 §9.3).
     pub(crate) fn is_persistent(&self) -> bool {
         self.0.facts.persistent
-    }
-
-    pub(crate) fn expects_continue(&self) -> bool {
-        self.0.facts.expects_continue
-    }
-
-    /// `te: trailers` (RFC 9110 §10.1.4).
-    pub(crate) fn takes_trailers(&self) -> bool {
-        self.0.facts.takes_trailers
     }
 
     /// Of each of these fields, whether `connection` names it, and how many bytes of its options were looked at: each

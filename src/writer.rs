@@ -65,7 +65,7 @@ impl Writer {
         } else {
             AskedBy::Other
         };
-        self.asked = Asked { version: request.version(), by, takes_trailers: request.takes_trailers() };
+        self.asked = Asked { version: request.version(), by, takes_trailers: request.accepts_trailers() };
         self.encoder = BodyEncoder::NONE;
         self.declared_trailers = false;
         self.in_trailers = false;

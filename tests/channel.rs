@@ -1,5 +1,5 @@
-//! `Driver` and `Channel`: all interleavings of a few tasks (`ways`), what wakers may do (`wakers`), and many tasks on
-//! real runtimes (`runtimes`). Nothing here sleeps, and time is virtual where there is any.
+//! `Driver` and `Channel`: all interleavings of a few tasks (`ways`), what wakers may do (`wakers`), what is asked by
+//! `poll` functions (`polling`), and many tasks on real runtimes (`runtimes`). Nothing here sleeps, and time is virtual where there is any.
 //!
 //! `cargo test --test channel -- --nocapture` prints how many interleavings there are.
 
@@ -17,6 +17,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+#[path = "channel/polling.rs"]
+mod polling;
 #[path = "channel/runtimes.rs"]
 mod runtimes;
 #[path = "channel/schedule.rs"]
