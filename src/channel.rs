@@ -11,106 +11,21 @@
 //! - Who is pending is on the list, with the waker of its last poll, and who is ready or dropped is not.
 //! - All are woken who can go on, not one: a future that was woken may be dropped instead of polled.
 
+mod shared;
+
 use core::fmt;
 use core::future::Future;
-use core::mem;
-use core::ops::{Deref, DerefMut};
 use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::vec::Vec;
+use core::task::{Context, Poll};
+use std::sync::{Arc, Mutex};
 
-use crate::action::Action;
-use crate::connection::{Connection, Stamp};
+pub use self::shared::ConnectionGuard;
+use self::shared::{Key, Shared, Side, Wanted};
+use crate::connection::Connection;
 use crate::error::SendError;
 use crate::exchange::{Exchange, ExchangeId, ReceiveEvent, SendEvent};
 use crate::headers::Headers;
 use crate::state::Outcome;
-use crate::time::Instant;
-
-/// Futures that wait on one connection are few; room for more is given back when nobody waits.
-const KEPT_PLACES: usize = 16;
-
-#[derive(Debug)]
-struct Shared {
-    connection: Connection,
-    /// A task has changed something since the driver last asked what to do, or heard of it.
-    has_changed: bool,
-    driver: Option<Waker>,
-    /// Ordered by key, which is by when they began to wait.
-    waiting: Vec<Waiting>,
-    last_key: Key,
-}
-
-/// Names a place on the list, once.
-type Key = u64;
-
-/// A future that was pending when it was last polled.
-#[derive(Debug)]
-struct Waiting {
-    key: Key,
-    id: ExchangeId,
-    wanted: Wanted,
-    waker: Waker,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
-    /// Something to receive.
-    Event,
-    /// Less than the high-water mark unwritten.
-    Room,
-    /// The end of the exchange, or of its client's half.
-    End,
-}
-
-impl Waiting {
-    /// Whether it is worth asking again, now that something has changed, and `may_have_come` of what the peer sends.
-    fn may_go_on(&self, connection: &mut Connection, may_have_come: bool) -> bool {
-        let mut exchange = connection.exchange(self.id);
-        match self.wanted {
-            Wanted::Room => exchange.ready().is_ready(),
-            // It had found nothing in what was there, so a part can only be in what the driver has brought since, and
-            // behind the end of the body there is none: a listener for the disconnect sleeps through the response.
-            Wanted::Event => exchange.outcome().is_some() || may_have_come && exchange.trailers().is_none(),
-            Wanted::End => exchange.outcome().is_some(),
-        }
-    }
-}
-
-impl Shared {
-    /// Puts a future on the list, or leaves it in its place there, and gives the waker back that this replaces.
-    fn wait(&mut self, key: &mut Option<Key>, id: ExchangeId, wanted: Wanted, waker: &Waker) -> Option<Waker> {
-        if let Some(at) = key.and_then(|key| self.place(key))
-            && let Some(place) = self.waiting.get_mut(at)
-        {
-            return (!place.waker.will_wake(waker)).then(|| mem::replace(&mut place.waker, waker.clone()));
-        }
-        let waker = waker.clone();
-        self.last_key = self.last_key.wrapping_add(1);
-        *key = Some(self.last_key);
-        self.waiting.push(Waiting { key: self.last_key, id, wanted, waker });
-        None
-    }
-
-    /// Takes a future off the list, where it is not once it was woken. Its waker is to be dropped without the lock.
-    fn leave(&mut self, key: &mut Option<Key>) -> Option<Waker> {
-        let at = key.take().and_then(|key| self.place(key))?;
-        let waker = self.waiting.remove(at).waker;
-        self.shrink();
-        Some(waker)
-    }
-
-    fn place(&self, key: Key) -> Option<usize> {
-        self.waiting.binary_search_by_key(&key, |waiting| waiting.key).ok()
-    }
-
-    fn shrink(&mut self) {
-        if self.waiting.is_empty() {
-            self.waiting.shrink_to(KEPT_PLACES);
-        }
-    }
-}
 
 /// The driver's side: the connection behind a lock, and one future to wait on. Dropping it tells the connection that
 /// the transport is gone, so no task waits for ever.
@@ -145,13 +60,7 @@ impl Driver {
     /// # Examples
     /// See [`Driver`].
     pub fn new(connection: Connection) -> Self {
-        Self(Arc::new(Mutex::new(Shared {
-            connection,
-            has_changed: false,
-            driver: None,
-            waiting: Vec::new(),
-            last_key: 0,
-        })))
+        Self(Arc::new(Mutex::new(Shared::new(connection))))
     }
 
     /// The connection, for a call or a few. When the guard is dropped, the tasks are woken that can go on. Do not hold
@@ -187,15 +96,7 @@ impl Driver {
     /// assert_eq!(driver.poll_changed(&mut Context::from_waker(Waker::noop())), Poll::Pending);
     /// ```
     pub fn poll_changed(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let mut shared = lock(&self.0);
-        if mem::take(&mut shared.has_changed) {
-            return Poll::Ready(());
-        }
-        let known = shared.driver.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
-        let replaced = if known { None } else { shared.driver.replace(context.waker().clone()) };
-        drop(shared);
-        drop(replaced);
-        Poll::Pending
+        shared::poll_changed(&self.0, context)
     }
 
     /// The application's side of an exchange.
@@ -210,9 +111,8 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         self.lock().handle_disconnect();
-        // Channels may outlive it for long, and a waker may be all that keeps the memory of its task.
-        let waker = lock(&self.0).driver.take();
-        drop(waker);
+        // Channels may outlive it for long.
+        shared::forget_driver(&self.0);
     }
 }
 
@@ -335,7 +235,7 @@ impl Channel {
     /// ```
     pub fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<ReceiveEvent> {
         let Self { shared, id, receiver, .. } = self;
-        poll(shared, *id, receiver, Wanted::Event, context, |mut exchange| exchange.receive())
+        shared::poll(shared, *id, receiver, Wanted::Event, context, |mut exchange| exchange.receive())
     }
 
     /// Whether less than the high-water mark is unwritten, [`Exchange::ready`](crate::Exchange::ready), as a `poll`
@@ -357,15 +257,15 @@ impl Channel {
     /// ```
     pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let Self { shared, id, sender, .. } = self;
-        poll(shared, *id, sender, Wanted::Room, context, |mut exchange| exchange.ready())
+        shared::poll(shared, *id, sender, Wanted::Room, context, |mut exchange| exchange.ready())
     }
 
     /// Waits until [`receive`](Self::receive) would say `Disconnect`, and says why, without asking for anything: it
     /// takes no part of the body, sends no 100 Continue and starts no timer. For a task that works for this client and
     /// is to stop when nobody waits for its result.
     ///
-    /// A transport that is gone is seen at once. A closed half is seen as `receive` sees it: behind a whole request only
-    /// once that was received, or, with [`HalfClose::Abort`](crate::HalfClose::Abort), where it has no content.
+    /// A transport that is gone is seen at once. A closed half is seen as `receive` sees it: behind a whole request
+    /// only once that was received, or, with [`HalfClose::Abort`](crate::HalfClose::Abort), where it has no content.
     ///
     /// # Examples
     /// ```
@@ -470,8 +370,8 @@ impl Clone for Channel {
 
 impl Drop for Channel {
     fn drop(&mut self) {
-        leave(&self.shared, &mut self.receiver);
-        leave(&self.shared, &mut self.sender);
+        shared::leave(&self.shared, &mut self.receiver);
+        shared::leave(&self.shared, &mut self.sender);
     }
 }
 
@@ -504,39 +404,13 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn poll<T>(&mut self, wanted: Wanted, context: &Context<'_>, ask: impl FnOnce(Exchange<'_>) -> Poll<T>) -> Poll<T> {
-        poll(&self.channel.shared, self.channel.id, &mut self.key, wanted, context, ask)
+        shared::poll(&self.channel.shared, self.channel.id, &mut self.key, wanted, context, ask)
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        leave(&self.channel.shared, &mut self.key);
-    }
-}
-
-/// What `ask` answers, with a place on the list if it is pending, and without one if it is ready.
-fn poll<T>(
-    shared: &Mutex<Shared>,
-    id: ExchangeId,
-    key: &mut Option<Key>,
-    wanted: Wanted,
-    context: &Context<'_>,
-    ask: impl FnOnce(Exchange<'_>) -> Poll<T>,
-) -> Poll<T> {
-    let mut guard = ConnectionGuard::new(shared, Side::Application);
-    let answer = ask(guard.exchange(id));
-    guard.replaced = match answer {
-        Poll::Pending => guard.shared.wait(key, id, wanted, context.waker()),
-        Poll::Ready(_) => guard.shared.leave(key),
-    };
-    answer
-}
-
-/// Takes who waits no longer off the list.
-fn leave(shared: &Mutex<Shared>, key: &mut Option<Key>) {
-    if key.is_some() {
-        let waker = lock(shared).leave(key);
-        drop(waker);
+        shared::leave(&self.channel.shared, &mut self.key);
     }
 }
 
@@ -582,105 +456,4 @@ impl Future for Sending<'_> {
             })
         })
     }
-}
-
-/// Who holds the lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Driver,
-    Application,
-}
-
-/// The connection of a [`Driver`], while it is locked.
-///
-/// # Examples
-/// See [`Driver::lock`].
-#[derive(Debug)]
-#[must_use = "dropped at once, it has locked the connection for nothing"]
-pub struct ConnectionGuard<'a> {
-    shared: MutexGuard<'a, Shared>,
-    side: Side,
-    /// None: the driver has it, and nobody waits, so there is nobody to tell what changes.
-    before: Option<Stamp>,
-    // Dropped after the lock, as the fields of a struct are dropped in order.
-    replaced: Option<Waker>,
-    /// Mostly there is one, which needs no memory of its own.
-    woken: Option<Wake>,
-    more_woken: Vec<Wake>,
-    driver: Option<Wake>,
-}
-
-/// Wakes when it is dropped: of several that are dropped together, the others also when one of them panics.
-#[derive(Debug)]
-struct Wake(Option<Waker>);
-
-impl Drop for Wake {
-    fn drop(&mut self) {
-        if let Some(waker) = self.0.take() {
-            waker.wake();
-        }
-    }
-}
-
-impl<'a> ConnectionGuard<'a> {
-    fn new(mutex: &'a Mutex<Shared>, side: Side) -> Self {
-        let shared = lock(mutex);
-        let before = (side == Side::Application || !shared.waiting.is_empty()).then(|| shared.connection.stamp());
-        Self { shared, side, before, replaced: None, woken: None, more_woken: Vec::new(), driver: None }
-    }
-
-    /// Asks [`Connection::next_action`]. What the tasks have changed until now is thereby known to the driver:
-    /// [`Driver::changed`] does not tell of it any more.
-    ///
-    /// # Examples
-    /// See [`Driver`].
-    pub fn next_action(&mut self, now: Instant) -> Action {
-        self.shared.has_changed = false;
-        self.shared.connection.next_action(now)
-    }
-}
-
-impl Deref for ConnectionGuard<'_> {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        &self.shared.connection
-    }
-}
-
-impl DerefMut for ConnectionGuard<'_> {
-    fn deref_mut(&mut self) -> &mut Connection {
-        &mut self.shared.connection
-    }
-}
-
-/// Rule 4, for those who wait: behind a call of the application the driver asks `next_action` again, and behind a call
-/// of either side those tasks ask again that can go on. Calls that have changed nothing wake nobody, or a `receive`
-/// that waits and a driver that waits would wake each other for ever.
-impl Drop for ConnectionGuard<'_> {
-    fn drop(&mut self) {
-        let Shared { connection, has_changed, driver, waiting, .. } = &mut *self.shared;
-        let Some(before) = self.before else { return };
-        let now = connection.stamp();
-        if before == now {
-            return;
-        }
-        // Else each piece of an echo that is written would wake the task that waits for the next one.
-        let may_have_come = self.side == Side::Driver && before.differs_beside_writing(now);
-        let mut woken = waiting
-            .extract_if(.., |waiting| waiting.may_go_on(connection, may_have_come))
-            .map(|waiting| Wake(Some(waiting.waker)));
-        self.woken = woken.next();
-        self.more_woken.extend(woken);
-        if self.side == Side::Application {
-            *has_changed = true;
-            self.driver = driver.take().map(|waker| Wake(Some(waker)));
-        }
-        self.shared.shrink();
-    }
-}
-
-/// A panic elsewhere leaves the connection as it was between two calls, so it may go on.
-fn lock(mutex: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
