@@ -95,9 +95,10 @@ pub(crate) struct Facts {
     pub(crate) upgrades: bool,
 }
 
-/// RFC 9113 §3.1 has deprecated `h2c`.
+/// `protocol = protocol-name ["/" protocol-version]`, both tokens (RFC 9110 §7.8). RFC 9113 §3.1 has deprecated `h2c`.
 pub(crate) fn may_be_switched_to(protocol: &[u8]) -> bool {
-    !protocol.eq_ignore_ascii_case(b"h2c")
+    let mut parts = protocol.splitn(2, |&byte| byte == b'/');
+    parts.all(syntax::is_token) && !protocol.eq_ignore_ascii_case(b"h2c")
 }
 
 impl Request {

@@ -4,12 +4,16 @@ use alloc::vec::Vec;
 
 use crate::config::MAX_LENGTH;
 use crate::error::Misuse;
-use crate::framing::Version;
 use crate::headers;
 use crate::syntax::{self, Digits};
 
 /// A header as an application sends it: name and value.
 pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
+
+/// Fields that the connection writes, for all recipients: "A sender MUST NOT send a connection option corresponding to a
+/// field that is intended for all recipients of the content" (RFC 9110 §7.6.1). Who removes what an option names would
+/// remove where the response ends.
+const OURS: [&str; 2] = ["content-length", "date"];
 
 /// What an application's headers say to the connection.
 #[derive(Debug, Default)]
@@ -18,8 +22,6 @@ pub(crate) struct Found {
     pub(crate) content_length: Option<u64>,
     pub(crate) close: bool,
     pub(crate) has_upgrade: bool,
-    /// `connection` names `upgrade`.
-    pub(crate) names_upgrade: bool,
     pub(crate) has_date: bool,
     /// `connection` names something besides `close`.
     pub(crate) has_options: bool,
@@ -41,12 +43,11 @@ impl Found {
     fn take(&mut self, name: &[u8], value: &[u8]) -> Result<bool, Misuse> {
         if syntax::is_name(name, b"connection") {
             for option in syntax::members(value) {
-                if !syntax::is_token(option) {
+                if !syntax::is_token(option) || OURS.iter().any(|ours| ours.as_bytes().eq_ignore_ascii_case(option)) {
                     return Err(Misuse::Connection);
                 }
                 let is_close = option.eq_ignore_ascii_case(b"close");
                 self.close |= is_close;
-                self.names_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
                 self.has_options |= !is_close;
             }
             return Ok(false);
@@ -137,11 +138,11 @@ pub(crate) fn write_field(name: &[u8], value: &[u8], into: &mut Vec<u8>) {
 ///
 /// Whether the connection is kept is ours to say. But "when a field aside from Connection is used to supply control
 /// information for or about the current connection, the sender MUST list the corresponding field name" (RFC 9110
-/// §7.6.1): so `keep-alive` is written where it names a field. Not to HTTP/1.0, where it is our answer.
-pub(crate) fn write_options(headers: &[Pair<'_>], version: Version, into: &mut Vec<u8>) -> bool {
+/// §7.6.1): so `keep-alive` is written where it names a field.
+pub(crate) fn write_options(headers: &[Pair<'_>], into: &mut Vec<u8>) -> bool {
     let lines = |wanted: &'static [u8]| headers.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(wanted));
     let keep_alive = &b"keep-alive"[..];
-    let names_a_field = version == Version::Http11 && lines(keep_alive).next().is_some();
+    let names_a_field = lines(keep_alive).next().is_some();
     let is_ours = |option: &[u8]| {
         option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(keep_alive) && !names_a_field
     };

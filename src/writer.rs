@@ -13,7 +13,7 @@ use crate::framing::{self, AskedBy, ResponseBody, Version};
 use crate::outgoing::{Content, Due, Outgoing};
 use crate::request::Request;
 use crate::response::{self, Found, Pair};
-use crate::syntax::Digits;
+use crate::syntax::{self, Digits};
 
 /// What of the request decides the form of its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,10 +126,10 @@ impl Writer {
     /// The application's `connection` options, in a line that is left open for ours.
     #[cold] // most responses have none
     fn add_options(&mut self, headers: &[Pair<'_>], found: &Found) {
-        self.line_is_open = found.has_options && response::write_options(headers, self.asked.version, &mut self.held);
+        self.line_is_open = found.has_options && response::write_options(headers, &mut self.held);
         // "A sender of Upgrade MUST also send an "Upgrade" connection option" (RFC 9110 §7.8): a 101, a 426, or whoever
         // just says what it speaks. The application may have sent it itself.
-        if found.has_upgrade && !found.names_upgrade {
+        if found.has_upgrade && !self.names(b"upgrade") {
             self.add_option(b"upgrade");
         }
     }
@@ -141,6 +141,14 @@ impl Writer {
         self.line_is_open = true;
     }
 
+    /// Whether this is an option of the line that is open.
+    #[cold] // most responses have none
+    fn names(&self, option: &[u8]) -> bool {
+        let line = self.held.rsplit(|&byte| byte == b'\n').next().filter(|_| self.line_is_open).unwrap_or_default();
+        let options = line.strip_prefix(b"connection: ").unwrap_or_default();
+        syntax::members(options).any(|named| named.eq_ignore_ascii_case(option))
+    }
+
     /// Queues the held head. Only now is it known whether the connection ends with this response.
     pub(crate) fn release_head(&mut self, close: bool) {
         let option: Option<&[u8]> = match (close, self.asked.version) {
@@ -148,8 +156,8 @@ impl Writer {
             // response message that does not have a 1xx (Informational) status code" (RFC 9112 §9.3).
             (true, _) => Some(b"close"),
             // An HTTP/1.0 client keeps the connection only when it is told so.
-            (false, Version::Http10) => Some(b"keep-alive"),
-            (false, Version::Http11) => None,
+            (false, Version::Http10) if !self.names(b"keep-alive") => Some(b"keep-alive"),
+            (false, Version::Http10 | Version::Http11) => None,
         };
         if let Some(option) = option {
             self.add_option(option);
