@@ -257,11 +257,6 @@ impl Reader {
         !self.ended && self.request.as_ref().is_some_and(Request::has_body)
     }
 
-    /// Whether the stream has ended, and nothing of it is left.
-    pub(crate) fn is_over(&self) -> bool {
-        self.incoming.ended && self.incoming.bytes.is_empty()
-    }
-
     /// Whether the client waits for a 100 that it did not get.
     pub(crate) fn continue_is_due(&self) -> bool {
         self.continue_is_due

@@ -167,7 +167,7 @@ impl Connection {
             self.settle_early_response();
         }
         if before.writing == Writing::Held {
-            self.writer.release_head(self.state.next != Next::Request || self.reader.is_over());
+            self.writer.release_head(self.state.next != Next::Request);
         }
         self.writer.write_body(content, checked, completes);
         Ok(())
