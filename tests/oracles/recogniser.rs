@@ -430,9 +430,15 @@ fn judge_fields(line: RequestLine, fields: Vec<Field>, limits: &Limits, head_end
     let is_persistent = !has_option("close") && (is_1_1 || has_option("keep-alive")) && line.method != b"CONNECT";
     // "Needs `Connection: upgrade`, 1.1 and no body (a length of 0 is none), else it is ignored, not refused; `h2c`
     // ignored."
+    // RFC 9110 §7.8: `protocol = protocol-name ["/" protocol-version]`, both of them tokens; anything else is no offer.
+    let is_protocol = |protocol: &[u8]| match protocol.iter().position(|&byte| byte == b'/') {
+        Some(at) => is_token(&protocol[..at]) && is_token(&protocol[at + 1..]),
+        None => is_token(protocol),
+    };
     let mut upgrades = Vec::new();
     if has_option("upgrade") && is_1_1 && !has_body {
-        let offered = elements(&fields, "upgrade").into_iter().filter(|protocol| !is(protocol, "h2c"));
+        let offered = elements(&fields, "upgrade").into_iter();
+        let offered = offered.filter(|protocol| is_protocol(protocol) && !is(protocol, "h2c"));
         upgrades.extend(offered.map(<[u8]>::to_vec));
     }
     let takes_trailers = elements(&fields, "te").into_iter().any(|coding| is(coding, "trailers"));
