@@ -157,14 +157,19 @@ impl AskedBy {
     pub(crate) fn switches(self, status: u16) -> bool {
         status == 101 || self == Self::Connect && (200..=299).contains(&status)
     }
-}
 
-/// What a response's head says of its body, and what the body then is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ResponseFraming {
-    pub(crate) body: ResponseBody,
-    /// The `content-length` to write.
-    pub(crate) content_length: Option<u64>,
+    /// Whether the application's `content-length` stays in a response of this status.
+    pub(crate) fn keeps_length(self, status: u16) -> bool {
+        match status {
+            // "A server MUST NOT send any Transfer-Encoding or Content-Length header fields in a 2xx (Successful)
+            // response to CONNECT" (RFC 9110 §9.3.6).
+            200..=299 if self == Self::Connect => false,
+            // "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
+            // (Informational) or 204 (No Content)" (RFC 9110 §8.6). That of a 205 is ours.
+            100..=199 | 204 | 205 => false,
+            _ => true,
+        }
+    }
 }
 
 /// The body of a final response.
@@ -173,28 +178,21 @@ pub(crate) fn response_body(
     asked_by: AskedBy,
     status: u16,
     content_length: Option<u64>,
-) -> ResponseFraming {
-    let none = |content_length| ResponseFraming { body: ResponseBody::None, content_length };
+) -> ResponseBody {
     match status {
-        // "A server MUST NOT send any Transfer-Encoding or Content-Length header fields in a 2xx (Successful) response
-        // to CONNECT" (RFC 9110 §9.3.6).
-        200..=299 if asked_by == AskedBy::Connect => none(None),
-        // "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
-        // (Informational) or 204 (No Content)" (RFC 9110 §8.6).
-        100..=199 | 204 => none(None),
-        // "a server MUST NOT generate content in a 205 response" (RFC 9110 §15.3.6). RFC 9112 §6.3 does
-        // not count 205 among those that end with their head, so the length has to say it.
-        205 => none(Some(0)),
-        304 => none(content_length),
+        // "Any 2xx (Successful) response to a CONNECT request implies that the connection will become a tunnel" (RFC
+        // 9112 §6.3).
+        200..=299 if asked_by == AskedBy::Connect => ResponseBody::None,
+        100..=199 | 204 | 205 | 304 => ResponseBody::None,
         // "The HEAD method is identical to GET except that the server MUST NOT send content in the response" (RFC 9110
         // §9.3.2). What a GET would have had is the application's to say; none is invented.
-        _ if asked_by == AskedBy::Head => none(content_length),
+        _ if asked_by == AskedBy::Head => ResponseBody::None,
         _ => match (content_length, version) {
-            (Some(length), _) => ResponseFraming { body: ResponseBody::Length(length), content_length },
-            (None, Version::Http11) => ResponseFraming { body: ResponseBody::Chunked, content_length },
+            (Some(length), _) => ResponseBody::Length(length),
+            (None, Version::Http11) => ResponseBody::Chunked,
             // "A server MUST NOT send a response containing Transfer-Encoding unless the corresponding request
             // indicates HTTP/1.1 (or later minor revisions)" (RFC 9112 §6.1).
-            (None, Version::Http10) => ResponseFraming { body: ResponseBody::UntilClose, content_length },
+            (None, Version::Http10) => ResponseBody::UntilClose,
         },
     }
 }

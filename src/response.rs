@@ -28,7 +28,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Takes a `content-length`, which the connection writes.
+    /// Takes a `content-length`.
     fn take_length(&mut self, value: &[u8]) -> Result<(), Misuse> {
         if self.content_length.is_some() {
             return Err(Misuse::HeaderRepeated);
@@ -69,14 +69,24 @@ impl Found {
     }
 }
 
-/// The one validator of all field lines that an application supplies. It writes them, but for those that the connection
-/// writes itself, and adds what they say to `found`, which is the caller's, so that it need not be moved. Where it
-/// refuses one, its caller throws away what was written before it: then nothing has happened.
-pub(crate) fn write_fields(headers: &[Pair<'_>], found: &mut Found, into: &mut Vec<u8>) -> Result<(), Misuse> {
+/// The one validator of all field lines that an application supplies. It writes them in their order, but for those that
+/// the connection writes itself, and adds what they say to `found`, which is the caller's, so that it need not be moved.
+/// Where it refuses one, its caller throws away what was written before it: then nothing has happened.
+pub(crate) fn write_fields(
+    headers: &[Pair<'_>],
+    keeps_length: bool,
+    found: &mut Found,
+    into: &mut Vec<u8>,
+) -> Result<(), Misuse> {
     for &(name, value) in headers {
         // Its name is a token and a number is a value: nobody needs to look at them for that.
         if syntax::is_name(name, b"content-length") {
             found.take_length(value)?;
+            if keeps_length {
+                into.extend_from_slice(b"content-length: ");
+                into.extend_from_slice(syntax::without_leading_zeros(value));
+                into.extend_from_slice(b"\r\n");
+            }
             continue;
         }
         if !syntax::is_token(name) {
@@ -107,7 +117,7 @@ pub(crate) fn write_trailers(headers: &[Pair<'_>], into: &mut Vec<u8>) -> Result
             return Err(Misuse::TrailerField);
         }
         // Each by itself: a repeated one is none that could not be.
-        write_fields(core::slice::from_ref(header), &mut Found::default(), into)?;
+        write_fields(core::slice::from_ref(header), false, &mut Found::default(), into)?;
     }
     Ok(())
 }
@@ -127,7 +137,7 @@ pub(crate) fn write_status_line(status: u16, into: &mut Vec<u8>) {
 }
 
 /// `field-line = field-name ":" OWS field-value OWS` and CRLF (RFC 9112 §5).
-pub(crate) fn write_field(name: &[u8], value: &[u8], into: &mut Vec<u8>) {
+fn write_field(name: &[u8], value: &[u8], into: &mut Vec<u8>) {
     into.extend_from_slice(name);
     into.extend_from_slice(b": ");
     into.extend_from_slice(value);

@@ -158,6 +158,16 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     })
 }
 
+/// A number as anybody would write it.
+pub(crate) fn without_leading_zeros(mut digits: &[u8]) -> &[u8] {
+    while let [b'0', rest @ ..] = digits
+        && !rest.is_empty()
+    {
+        digits = rest;
+    }
+    digits
+}
+
 /// The value of a `HEXDIG`.
 #[inline]
 pub(crate) fn hex_digit(byte: u8) -> Option<u8> {

@@ -13,7 +13,7 @@ use crate::framing::{self, AskedBy, ResponseBody, Version};
 use crate::outgoing::{Content, Due, Outgoing};
 use crate::request::Request;
 use crate::response::{self, Found, Pair};
-use crate::syntax::{self, Digits};
+use crate::syntax;
 
 /// What of the request decides the form of its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,15 +92,18 @@ impl Writer {
         }
         let mut found = Found::default();
         response::write_status_line(status, &mut self.held);
-        response::write_fields(headers, &mut found, &mut self.held).inspect_err(|_| self.held.clear())?;
-        let framing = framing::response_body(self.asked.version, self.asked.by, status, found.content_length);
+        let keeps_length = self.asked.by.keeps_length(status);
+        let written = response::write_fields(headers, keeps_length, &mut found, &mut self.held);
+        written.inspect_err(|_| self.held.clear())?;
+        let body = framing::response_body(self.asked.version, self.asked.by, status, found.content_length);
         let head = &mut self.held;
-        if let Some(length) = framing.content_length {
-            head.extend_from_slice(b"content-length: ");
-            head.extend_from_slice(Digits::decimal(length).with_line_end());
-        }
-        if framing.body == ResponseBody::Chunked {
+        if body == ResponseBody::Chunked {
             head.extend_from_slice(b"transfer-encoding: chunked\r\n");
+        }
+        // "a server MUST NOT generate content in a 205 response" (RFC 9110 §15.3.6). RFC 9112 §6.3 does not count 205
+        // among those that end with their head, so the length has to say it.
+        if status == 205 && !self.asked.by.switches(status) {
+            head.extend_from_slice(b"content-length: 0\r\n");
         }
         // A date of the application's stands.
         if let Some(date) = date.filter(|_| !found.has_date) {
@@ -116,11 +119,11 @@ impl Writer {
         if found.has_options || found.has_upgrade {
             self.add_options(headers, &found);
         }
-        self.encoder = BodyEncoder::new(framing.body);
+        self.encoder = BodyEncoder::new(body);
         self.declared_trailers = trailers;
         // Where no length is known on HTTP/1.0, the end of the connection is the end of the body. A client that did not
         // wait for the 2xx to its CONNECT has sent the tunnel's bytes: they must not become a request.
-        Ok(found.close || framing.body == ResponseBody::UntilClose || self.asked.by == AskedBy::Connect)
+        Ok(found.close || body == ResponseBody::UntilClose || self.asked.by == AskedBy::Connect)
     }
 
     /// The application's `connection` options, in a line that is left open for ours.
@@ -247,7 +250,7 @@ impl Writer {
         let (held, held_is_open) = (self.held.len(), self.line_is_open);
         let mut found = Found::default();
         response::write_status_line(status, &mut self.held);
-        let answer = response::write_fields(headers, &mut found, &mut self.held);
+        let answer = response::write_fields(headers, false, &mut found, &mut self.held);
         if answer.is_ok() && is_due && self.asked.version == Version::Http11 {
             self.add_options(headers, &found);
             self.end_head();

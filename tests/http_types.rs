@@ -312,3 +312,28 @@ proptest! {
         prop_assert_eq!(grouped(read), grouped(pairs(&parts.headers).chain([framing])));
     }
 }
+
+/// The reason phrases are those of the registry, of which the `http` crate has older ones for some.
+#[test]
+fn reason_phrases_are_the_registry_s() {
+    let newer = [
+        (203, "Non-Authoritative Information"),
+        (413, "Content Too Large"),
+        (416, "Range Not Satisfiable"),
+        (422, "Unprocessable Content"),
+        (418, ""), // unused
+        (510, ""), // obsolete
+    ];
+    for status in 200..=599 {
+        let mut conn = Connection::new(Config::default());
+        conn.handle_bytes(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+        let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
+        conn.exchange(id).send(SendEvent::ResponseStart { status, headers: &[], trailers: false }).unwrap();
+        conn.exchange(id).send(SendEvent::ResponseBody { body: "".into(), more_body: false }).unwrap();
+        let written: Vec<u8> = conn.outgoing().flatten().copied().collect();
+        let line = String::from_utf8(written).unwrap().lines().next().unwrap().to_owned();
+        let known = StatusCode::from_u16(status).unwrap().canonical_reason();
+        let reason = newer.iter().find(|(newer, _)| *newer == status).map(|(_, reason)| *reason).or(known);
+        assert_eq!(line, format!("HTTP/1.1 {status} {}", reason.unwrap_or_default()));
+    }
+}

@@ -164,6 +164,11 @@ impl Written<'_> {
             }
         }
         assert_eq!(own_fields(&head.fields), expected, "P15: the fields are others");
+        if start.status != 205
+            && let (Some(sent), Some(written)) = (before_length(&start.fields), before_length(&head.fields))
+        {
+            assert_eq!(written, sent, "P15: the content-length is in another place");
+        }
 
         let written = elements(&head.fields, "connection");
         for option in elements(&start.fields, "connection") {
@@ -227,6 +232,12 @@ fn is_tunnel(request: &recogniser::Request, status: u16) -> bool {
 fn own_fields(fields: &[Field]) -> Vec<Field> {
     let ours = ["connection", "content-length", "transfer-encoding"];
     fields.iter().filter(|(name, _)| !grammar::is_one_of(name, &ours)).cloned().collect()
+}
+
+/// How many of these are before the `content-length`, if there is one.
+fn before_length(fields: &[Field]) -> Option<usize> {
+    let at = fields.iter().position(|(name, _)| is(name, "content-length"))?;
+    Some(own_fields(&fields[..at]).len())
 }
 
 /// What the driver puts where a part is asked for.
