@@ -164,7 +164,7 @@ impl Headers {
         most_lines: usize,
         mut see: impl FnMut(&'a [u8], &'a [u8]),
     ) -> Option<usize> {
-        // Most heads have few fields, and the parser's table for a hundred of them costs more than the parsing.
+        // The parser's table for the hundred that are allowed would cost more than the parsing.
         let mut few = [httparse::EMPTY_HEADER; Self::FEW];
         let mut many;
         let table = if let Some(table) = few.get_mut(..most_lines) {
