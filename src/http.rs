@@ -6,6 +6,8 @@
 //! What is lost on the way: the case of names, the order of fields of different names (those of one name keep theirs),
 //! the reason phrase and the version of a response. What cannot be converted at all is a [`ToHttpError`].
 //!
+//! `use sansgi::*` hides the crate `http` behind this module: import by name what you need.
+//!
 //! # Examples
 //! ```
 //! # use sansgi::{Action, Config, Connection, Driver, Instant};

@@ -151,10 +151,10 @@ pub(super) enum Side {
     Application,
 }
 
-/// The connection of a [`Driver`], while it is locked.
+/// The connection of a [`Driver`](crate::Driver), while it is locked.
 ///
 /// # Examples
-/// See [`Driver::lock`].
+/// See [`Driver::lock`](crate::Driver::lock).
 #[derive(Debug)]
 #[must_use = "dropped at once, it has locked the connection for nothing"]
 pub struct ConnectionGuard<'a> {
@@ -190,10 +190,10 @@ impl<'a> ConnectionGuard<'a> {
     }
 
     /// Asks [`Connection::next_action`]. What the tasks have changed until now is thereby known to the driver:
-    /// [`Driver::changed`] does not tell of it any more.
+    /// [`Driver::changed`](crate::Driver::changed) does not tell of it any more.
     ///
     /// # Examples
-    /// See [`Driver`].
+    /// See [`Driver`](crate::Driver).
     pub fn next_action(&mut self, now: Instant) -> Action {
         self.shared.has_changed = false;
         self.shared.connection.next_action(now)
