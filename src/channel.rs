@@ -64,7 +64,8 @@ impl Driver {
     }
 
     /// The connection, for a call or a few. When the guard is dropped, the tasks are woken that can go on. Do not hold
-    /// it across an `await`, nor for long: the tasks of other threads wait for the lock.
+    /// it across an `await`, nor for long: the tasks of other threads wait for the lock. Neither use nor drop a channel
+    /// of it meanwhile, or a future of one: that would wait for itself for ever.
     ///
     /// # Examples
     /// ```
@@ -264,8 +265,10 @@ impl Channel {
     /// takes no part of the body, sends no 100 Continue and starts no timer. For a task that works for this client and
     /// is to stop when nobody waits for its result.
     ///
-    /// A transport that is gone is seen at once. A closed half is seen as `receive` sees it: behind a whole request
-    /// only once that was received, or, with [`HalfClose::Abort`](crate::HalfClose::Abort), where it has no content.
+    /// A transport that is gone is seen at once. A client that only closes its half is not noticed before its whole
+    /// request was received, also where it has no content. With [`HalfClose::Abort`](crate::HalfClose::Abort) one
+    /// without content need not be received; with [`HalfClose::Ignore`](crate::HalfClose::Ignore) it is never noticed.
+    /// So receive the body first.
     ///
     /// # Examples
     /// ```
@@ -289,8 +292,9 @@ impl Channel {
 
     /// Calls of the exchange under one lock: the others see all that they do at once, and the driver is woken once.
     ///
-    /// The lock is held meanwhile. So do not wait in there, and use neither another channel of this connection nor its
-    /// driver: that would wait for itself for ever. A `receive` or `ready` that is pending in there wakes nobody later.
+    /// The lock is held meanwhile. So do not wait in there, and neither use nor drop another channel of this connection
+    /// or its driver: that would wait for itself for ever. A `receive` or `ready` that is pending in there wakes nobody
+    /// later.
     ///
     /// # Examples
     /// A whole response, of which the driver hears when all of it is there:

@@ -441,7 +441,8 @@ impl Config {
     /// [`Wait::read`](crate::Wait::read) says so, at most [`Limits::read_buffer_bytes`] at a time, and the application
     /// waits for [`Exchange::ready`](crate::Exchange::ready). An idle connection holds less than 1 KiB.
     ///
-    /// Not counted are the received parts that the application keeps, and what it sends by its own choice: its headers;
+    /// Not counted are the received parts that the application keeps, the chunks that the driver has
+    /// [taken](crate::Connection::take_outgoing), and what the application sends by its own choice: its headers;
     /// what its last event has beyond the high-water mark; and up to 250 bytes for each
     /// [`SendEvent::ResponsePart`](crate::SendEvent::ResponsePart) (its place in the queue, and that of its chunk's
     /// line), of which many fit below the mark if each stands for few bytes.
@@ -462,6 +463,7 @@ impl Config {
         let incoming = section.max(limits.read_buffer_bytes).saturating_add(limits.read_buffer_bytes).saturating_mul(3);
         // The head and the trailers of the request: their bytes, their names in lower case, their places.
         let headers = section.saturating_add(limits.fields.saturating_mul(Headers::BYTES_A_FIELD)).saturating_mul(4);
+        // What is unwritten: memory that grows by a half, beside that which it leaves.
         let outgoing = limits.high_water_bytes.saturating_mul(3);
         // A head as it is made, and behind what is unwritten.
         let lines = self.default_headers.iter().map(|header| header.line.len());

@@ -260,9 +260,9 @@ pub enum Misuse {
     /// A `content-length` that is not 1 to 19 digits up to 2⁶³−1.
     #[error("the content-length is malformed")]
     ContentLength,
-    /// A `connection` that is no list of tokens, or has an option that names a field which is the connection's to write
-    /// and for all recipients: `content-length`, `date` (RFC 9110 §7.6.1).
-    #[error("the connection header is malformed")]
+    /// A `connection` that is no list of tokens, or names a field that is for all recipients: `content-length`, `date`
+    /// (RFC 9110 §7.6.1).
+    #[error("the connection header is malformed, or names a field that is for all recipients")]
     Connection,
     /// A field that may not be in trailers (RFC 9110 §6.5.1).
     #[error("a field that may not be in trailers")]

@@ -383,7 +383,7 @@ struct Said {
     odd_option: bool,
     /// A protocol that may be switched to.
     offers_upgrade: bool,
-    takes_trailers: bool,
+    accepts_trailers: bool,
 }
 
 impl Said {
@@ -413,7 +413,7 @@ impl Said {
     fn add_codings(&mut self, value: &[u8]) {
         // `t-codings = "trailers" / ( transfer-coding [ weight ] )` (RFC 9110 §10.1.4): the keyword has no parameters.
         let mut codings = syntax::members_with_parameters(value);
-        self.takes_trailers |= codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+        self.accepts_trailers |= codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
     }
 
     #[inline(never)]
@@ -454,7 +454,7 @@ impl Said {
             has_length: self.content_length != Once::Absent,
             persistent: !self.close && (version == Version::Http11 || self.keep_alive),
             expects_continue,
-            takes_trailers: self.takes_trailers,
+            accepts_trailers: self.accepts_trailers,
             upgrades: self.upgrade && self.offers_upgrade && version == Version::Http11 && !has_body,
         })
     }

@@ -198,7 +198,7 @@ impl From<Version> for ::http::Version {
 ///
 /// What the connection would refuse of any other response it refuses of this one too, when it is sent: a status beyond
 /// 200..=599, white space at the ends of a value, a second `content-length` or `date`, an option of `connection` that
-/// is no token.
+/// is no token, or names one of these two.
 ///
 /// # Examples
 /// ```

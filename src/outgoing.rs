@@ -87,9 +87,24 @@ impl Text {
     fn push_long(&mut self, piece: &[u8]) {
         match self {
             Self::Short { .. } => *self = Self::Long([self.bytes(), piece].concat()),
-            Self::Long(text) => text.extend_from_slice(piece),
+            Self::Long(text) => {
+                if !has_room(text, piece.len()) {
+                    grow(text, piece.len());
+                }
+                text.extend_from_slice(piece);
+            }
         }
     }
+}
+
+fn has_room(text: &Vec<u8>, length: usize) -> bool {
+    text.capacity().saturating_sub(text.len()) >= length
+}
+
+/// By a half of what is there, and not by as much again: the old memory is beside the new one until it has moved.
+fn grow(text: &mut Vec<u8>, length: usize) {
+    let here = text.len();
+    text.reserve_exact(length.max(here / 2).max(SPARE.saturating_sub(here)));
 }
 
 /// Pieces put together, of which some may be written. Its memory serves one response after the other.
@@ -110,7 +125,7 @@ impl Buffer {
 
     #[inline]
     fn push(&mut self, piece: &[u8]) {
-        if self.text.capacity().saturating_sub(self.text.len()) < piece.len() {
+        if !has_room(&self.text, piece.len()) {
             self.make_room(piece.len());
         }
         self.text.extend_from_slice(piece);
@@ -120,10 +135,22 @@ impl Buffer {
     /// then moves is no more than twice what is queued until it moves again.
     #[cold]
     fn make_room(&mut self, length: usize) {
+        self.forget_written();
+        grow(&mut self.text, length);
+    }
+
+    /// Where content is queued behind it, it does not grow, while what is behind the content may: so it keeps no more
+    /// than twice what it holds.
+    fn trim(&mut self) {
+        if self.text.capacity() > self.bytes().len().saturating_mul(2).max(SPARE) {
+            self.forget_written();
+            self.text.shrink_to_fit();
+        }
+    }
+
+    fn forget_written(&mut self) {
         self.text.drain(..self.written);
         self.written = 0;
-        let here = self.text.len();
-        self.text.reserve_exact(length.max(here / 2).max(SPARE.saturating_sub(here)));
     }
 
     fn advance(&mut self, length: usize) {
@@ -216,7 +243,8 @@ impl Outgoing {
 
     fn queue_up(&mut self, content: Content) {
         self.accept(content.length());
-        if self.queue.capacity() == 0 {
+        if self.queue.is_empty() {
+            self.front.trim();
             // Mostly there is one, and an idle connection can keep its memory.
             self.queue.reserve_exact(1);
         }
@@ -260,6 +288,9 @@ impl Outgoing {
             }
             left = left.saturating_sub(length);
             self.content_is_gone();
+        }
+        if !self.queue.is_empty() {
+            self.front.trim();
         }
         self.unwritten = match self.unwritten {
             u64::MAX => self.count_again(),

@@ -90,7 +90,7 @@ pub(crate) struct Facts {
     pub(crate) has_length: bool,
     pub(crate) persistent: bool,
     pub(crate) expects_continue: bool,
-    pub(crate) takes_trailers: bool,
+    pub(crate) accepts_trailers: bool,
     /// Whether there is a protocol that a 101 may switch to.
     pub(crate) upgrades: bool,
 }
@@ -262,11 +262,12 @@ impl Request {
     /// assert!(request.accepts_trailers());
     /// ```
     pub fn accepts_trailers(&self) -> bool {
-        self.0.facts.takes_trailers
+        self.0.facts.accepts_trailers
     }
 
     /// The protocols that a 101 may switch to: those of `upgrade`, if the request has `connection: upgrade`, is
-    /// HTTP/1.1 and has no body (RFC 9110 §7.8), but for `h2c` (RFC 9113 §3.1 has deprecated it).
+    /// HTTP/1.1 and has no body (RFC 9110 §7.8), but for `h2c` (RFC 9113 §3.1 has deprecated it), and for what
+    /// is no protocol, such as `a b`.
     ///
     /// # Examples
     /// ```

@@ -10,15 +10,21 @@ use crate::syntax::{self, Digits};
 /// A header as an application sends it: name and value.
 pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
 
-/// Fields that the connection writes, for all recipients: "A sender MUST NOT send a connection option corresponding to a
-/// field that is intended for all recipients of the content" (RFC 9110 §7.6.1). Who removes what an option names would
-/// remove where the response ends.
-const OURS: [&str; 2] = ["content-length", "date"];
+/// "A sender MUST NOT send a connection option corresponding to a field that is intended for all recipients of the
+/// content" (RFC 9110 §7.6.1). A proxy removes the fields that `connection` names: without `content-length` nobody knows
+/// where the response ends.
+const FOR_ALL_RECIPIENTS: [&str; 2] = ["content-length", "date"];
+
+fn is_for_all_recipients(option: &[u8]) -> bool {
+    FOR_ALL_RECIPIENTS.iter().any(|field| field.as_bytes().eq_ignore_ascii_case(option))
+}
 
 /// What an application's headers say to the connection.
 #[derive(Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts of one head, not phases of anything")]
 pub(crate) struct Found {
+    /// Told beforehand: a `content-length` is written in its place.
+    pub(crate) keeps_length: bool,
     pub(crate) content_length: Option<u64>,
     pub(crate) close: bool,
     pub(crate) has_upgrade: bool,
@@ -43,7 +49,7 @@ impl Found {
     fn take(&mut self, name: &[u8], value: &[u8]) -> Result<bool, Misuse> {
         if syntax::is_name(name, b"connection") {
             for option in syntax::members(value) {
-                if !syntax::is_token(option) || OURS.iter().any(|ours| ours.as_bytes().eq_ignore_ascii_case(option)) {
+                if !syntax::is_token(option) || is_for_all_recipients(option) {
                     return Err(Misuse::Connection);
                 }
                 let is_close = option.eq_ignore_ascii_case(b"close");
@@ -72,17 +78,12 @@ impl Found {
 /// The one validator of all field lines that an application supplies. It writes them in their order, but for those that
 /// the connection writes itself, and adds what they say to `found`, which is the caller's, so that it need not be moved.
 /// Where it refuses one, its caller throws away what was written before it: then nothing has happened.
-pub(crate) fn write_fields(
-    headers: &[Pair<'_>],
-    keeps_length: bool,
-    found: &mut Found,
-    into: &mut Vec<u8>,
-) -> Result<(), Misuse> {
+pub(crate) fn write_fields(headers: &[Pair<'_>], found: &mut Found, into: &mut Vec<u8>) -> Result<(), Misuse> {
     for &(name, value) in headers {
         // Its name is a token and a number is a value: nobody needs to look at them for that.
         if syntax::is_name(name, b"content-length") {
             found.take_length(value)?;
-            if keeps_length {
+            if found.keeps_length {
                 into.extend_from_slice(b"content-length: ");
                 into.extend_from_slice(syntax::without_leading_zeros(value));
                 into.extend_from_slice(b"\r\n");
@@ -117,7 +118,7 @@ pub(crate) fn write_trailers(headers: &[Pair<'_>], into: &mut Vec<u8>) -> Result
             return Err(Misuse::TrailerField);
         }
         // Each by itself: a repeated one is none that could not be.
-        write_fields(core::slice::from_ref(header), false, &mut Found::default(), into)?;
+        write_fields(core::slice::from_ref(header), &mut Found::default(), into)?;
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::syntax;
 struct Asked {
     version: Version,
     by: AskedBy,
-    takes_trailers: bool,
+    accepts_trailers: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl Writer {
     pub(crate) fn new() -> Self {
         Self {
             outgoing: Outgoing::default(),
-            asked: Asked { version: Version::Http11, by: AskedBy::Other, takes_trailers: false },
+            asked: Asked { version: Version::Http11, by: AskedBy::Other, accepts_trailers: false },
             held: Vec::new(),
             line_is_open: false,
             encoder: BodyEncoder::NONE,
@@ -65,7 +65,7 @@ impl Writer {
         } else {
             AskedBy::Other
         };
-        self.asked = Asked { version: request.version(), by, takes_trailers: request.accepts_trailers() };
+        self.asked = Asked { version: request.version(), by, accepts_trailers: request.accepts_trailers() };
         self.encoder = BodyEncoder::NONE;
         self.declared_trailers = false;
         self.in_trailers = false;
@@ -90,11 +90,9 @@ impl Writer {
             // Most heads, so that it does not grow line by line.
             self.held.reserve(128);
         }
-        let mut found = Found::default();
+        let mut found = Found { keeps_length: self.asked.by.keeps_length(status), ..Found::default() };
         response::write_status_line(status, &mut self.held);
-        let keeps_length = self.asked.by.keeps_length(status);
-        let written = response::write_fields(headers, keeps_length, &mut found, &mut self.held);
-        written.inspect_err(|_| self.held.clear())?;
+        response::write_fields(headers, &mut found, &mut self.held).inspect_err(|_| self.held.clear())?;
         let body = framing::response_body(self.asked.version, self.asked.by, status, found.content_length);
         let head = &mut self.held;
         if body == ResponseBody::Chunked {
@@ -222,7 +220,7 @@ impl Writer {
         debug_assert!(self.held.is_empty(), "the head is out");
         let answer = response::write_trailers(headers, &mut self.held);
         if answer.is_ok() {
-            if self.encoder.is_chunked() && self.asked.takes_trailers && !headers.is_empty() {
+            if self.encoder.is_chunked() && self.asked.accepts_trailers && !headers.is_empty() {
                 if !self.in_trailers {
                     self.outgoing.put(b"0\r\n");
                 }
@@ -250,7 +248,7 @@ impl Writer {
         let (held, held_is_open) = (self.held.len(), self.line_is_open);
         let mut found = Found::default();
         response::write_status_line(status, &mut self.held);
-        let answer = response::write_fields(headers, false, &mut found, &mut self.held);
+        let answer = response::write_fields(headers, &mut found, &mut self.held);
         if answer.is_ok() && is_due && self.asked.version == Version::Http11 {
             self.add_options(headers, &found);
             self.end_head();

@@ -1,5 +1,6 @@
 //! `Driver` and `Channel`: all interleavings of a few tasks (`ways`), what wakers may do (`wakers`), what is asked by
-//! `poll` functions (`polling`), and many tasks on real runtimes (`runtimes`). Nothing here sleeps, and time is virtual where there is any.
+//! `poll` functions (`polling`), and many tasks on real runtimes (`runtimes`). Nothing here sleeps, and time is virtual
+//! where there is any.
 //!
 //! `cargo test --test channel -- --nocapture` prints how many interleavings there are.
 

@@ -567,6 +567,40 @@ fn a_long_response_behind_another() {
     }
 }
 
+/// What is written of the text before a large part is not kept while the text behind it grows, and that grows no
+/// further than it must.
+#[test]
+fn a_large_part_between_many_small_ones() {
+    static PART: [u8; 1024] = [b'x'; 1024];
+    let small = Limits::default().max_head_bytes(200).max_trailer_bytes(2).max_fields(4).read_buffer_bytes(64);
+    for (limits, high_water) in [(small, 5_000), (small, 1 << 16), (small, 1 << 17), (Limits::default(), 1 << 20)] {
+        let config = Arc::new(Config::builder().limits(limits.high_water_bytes(high_water)).build().unwrap());
+        for (size, left) in [(100, 0), (100, 1), (500, 0), (500, 1), (1000, 1)] {
+            let before = heap::held();
+            take_peak(before);
+            let mut conn = Connection::new(Arc::clone(&config));
+            conn.handle_bytes(GET);
+            let Action::Start(id, _) = conn.next_action(Instant::ZERO) else { panic!("a request") };
+            let mut exchange = conn.exchange(id);
+            exchange.send(SendEvent::ResponseStart { status: 200, headers: &[], trailers: false }).unwrap();
+            for _ in 0..4 {
+                let mut exchange = conn.exchange(id);
+                while exchange.ready().is_ready() {
+                    let body = Bytes::from_static(&PART).slice(..size);
+                    exchange.send(SendEvent::ResponseBody { body, more_body: true }).unwrap();
+                }
+                // The application's own, beyond the mark: the last of the small parts, with its lines.
+                let (held, bound) = (take_peak(before), config.memory_bound() + 2 * (size + 16));
+                assert!(held <= bound, "{high_water} and {size}: {held} bytes, not {bound}");
+                let unwritten: usize = conn.outgoing().map(<[u8]>::len).sum();
+                conn.handle_written(unwritten - left);
+                let body = Bytes::from_static(&PART);
+                conn.exchange(id).send(SendEvent::ResponseBody { body, more_body: true }).unwrap();
+            }
+        }
+    }
+}
+
 /// Each response has them, so each is as long as they are.
 #[test]
 fn long_default_headers() {

@@ -28,7 +28,7 @@ pub(super) struct Shared {
 /// Names a place on the list, once.
 pub(super) type Key = u64;
 
-/// A future that was pending when it was last polled.
+/// A future, or a channel, that was pending when it was last polled.
 #[derive(Debug)]
 struct Waiting {
     key: Key,
