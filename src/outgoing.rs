@@ -87,24 +87,9 @@ impl Text {
     fn push_long(&mut self, piece: &[u8]) {
         match self {
             Self::Short { .. } => *self = Self::Long([self.bytes(), piece].concat()),
-            Self::Long(text) => {
-                if !has_room(text, piece.len()) {
-                    grow(text, piece.len());
-                }
-                text.extend_from_slice(piece);
-            }
+            Self::Long(text) => text.extend_from_slice(piece),
         }
     }
-}
-
-fn has_room(text: &Vec<u8>, length: usize) -> bool {
-    text.capacity().saturating_sub(text.len()) >= length
-}
-
-/// By a half of what is there, and not by as much again: the old memory is beside the new one until it has moved.
-fn grow(text: &mut Vec<u8>, length: usize) {
-    let here = text.len();
-    text.reserve_exact(length.max(here / 2).max(SPARE.saturating_sub(here)));
 }
 
 /// Pieces put together, of which some may be written. Its memory serves one response after the other.
@@ -125,7 +110,7 @@ impl Buffer {
 
     #[inline]
     fn push(&mut self, piece: &[u8]) {
-        if !has_room(&self.text, piece.len()) {
+        if self.text.capacity().saturating_sub(self.text.len()) < piece.len() {
             self.make_room(piece.len());
         }
         self.text.extend_from_slice(piece);
@@ -136,7 +121,8 @@ impl Buffer {
     #[cold]
     fn make_room(&mut self, length: usize) {
         self.forget_written();
-        grow(&mut self.text, length);
+        let here = self.text.len();
+        self.text.reserve_exact(length.max(here / 2).max(SPARE.saturating_sub(here)));
     }
 
     /// Where content is queued behind it, it does not grow, while what is behind the content may: so it keeps no more
@@ -279,7 +265,7 @@ impl Outgoing {
             let first = self.front.bytes().len().min(usize::try_from(left).unwrap_or(usize::MAX));
             self.front.advance(first);
             left = left.saturating_sub(count(first));
-            let Some(item) = self.queue.front_mut().filter(|_| left > 0) else { break };
+            let Some(item) = self.queue.front_mut() else { break };
             let length = item.content.length();
             if left < length {
                 item.content.advance(left);

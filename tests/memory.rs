@@ -575,7 +575,16 @@ fn a_large_part_between_many_small_ones() {
     let small = Limits::default().max_head_bytes(200).max_trailer_bytes(2).max_fields(4).read_buffer_bytes(64);
     for (limits, high_water) in [(small, 5_000), (small, 1 << 16), (small, 1 << 17), (Limits::default(), 1 << 20)] {
         let config = Arc::new(Config::builder().limits(limits.high_water_bytes(high_water)).build().unwrap());
-        for (size, left) in [(100, 0), (100, 1), (500, 0), (500, 1), (1000, 1)] {
+        for (size, left, is_before) in [
+            (100, 0, false),
+            (100, 1, false),
+            (500, 0, false),
+            (500, 1, false),
+            (1000, 1, false),
+            (100, 1, true),
+            (500, 1, true),
+            (500, 2000, true),
+        ] {
             let before = heap::held();
             take_peak(before);
             let mut conn = Connection::new(Arc::clone(&config));
@@ -593,9 +602,15 @@ fn a_large_part_between_many_small_ones() {
                 let (held, bound) = (take_peak(before), config.memory_bound() + 2 * (size + 16));
                 assert!(held <= bound, "{high_water} and {size}: {held} bytes, not {bound}");
                 let unwritten: usize = conn.outgoing().map(<[u8]>::len).sum();
-                conn.handle_written(unwritten - left);
-                let body = Bytes::from_static(&PART);
-                conn.exchange(id).send(SendEvent::ResponseBody { body, more_body: true }).unwrap();
+                let large = SendEvent::ResponseBody { body: Bytes::from_static(&PART), more_body: true };
+                // All of the text before it but a little is written once it is there, or was before.
+                if is_before {
+                    conn.exchange(id).send(large).unwrap();
+                    conn.handle_written(unwritten - left);
+                } else {
+                    conn.handle_written(unwritten - left);
+                    conn.exchange(id).send(large).unwrap();
+                }
             }
         }
     }
