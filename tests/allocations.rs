@@ -38,7 +38,7 @@ const MOST_IN_A_HUNDRED: [Most; 11] = [
     Most { workload: "stream-1m", read: 0, bytes: 100 },
     Most { workload: "drip", read: 4, bytes: 100 },
     Most { workload: "drip-16k", read: 366, bytes: 800 },
-    Most { workload: "growth-4k", read: 316, bytes: 600 },
+    Most { workload: "growth-4k", read: 216, bytes: 500 },
     Most { workload: "line-8k", read: 34, bytes: 400 },
 ];
 
