@@ -1,78 +1,21 @@
 //! What is asked of a channel by `poll` functions, without demand, and by several calls at once.
 
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use sansgi::{
-    Action, Channel, Config, Connection, Driver, Exchange, HalfClose, Instant, Limits, Outcome, ReceiveEvent,
-    SendError, SendEvent, Wait,
-};
+use sansgi::{Action, Config, Exchange, HalfClose, Instant, Limits, Outcome, ReceiveEvent, SendError, SendEvent, Wait};
 
-const START: SendEvent<'_> = SendEvent::ResponseStart { status: 200, headers: &[], trailers: false };
+use crate::wakers::{Count, START, begin, begin_with, poll, wait};
 
 fn body(more_body: bool) -> SendEvent<'static> {
     SendEvent::ResponseBody { body: "part".into(), more_body }
 }
 
-#[derive(Default)]
-struct Task(AtomicUsize);
-
-impl Wake for Task {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-impl Task {
-    fn new() -> (Arc<Self>, Waker) {
-        let task = Arc::new(Self::default());
-        (Arc::clone(&task), Waker::from(task))
-    }
-
-    fn wakes(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-
-    /// How many wakers there are besides that of `new`.
-    fn clones(self: &Arc<Self>) -> usize {
-        Arc::strong_count(self) - 2
-    }
-}
-
-fn begin_with(config: Config, head: &[u8]) -> (Driver, Channel) {
-    let mut driver = Driver::new(Connection::new(config));
-    driver.lock().handle_bytes(head);
-    let Action::Start(id, _) = driver.lock().next_action(Instant::ZERO) else { panic!("a request") };
-    wait(&mut driver);
-    let channel = driver.channel(id);
-    (driver, channel)
-}
-
-/// An exchange of which no body has come.
-fn begin() -> (Driver, Channel) {
-    begin_with(Config::default(), b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n")
-}
-
-fn wait(driver: &mut Driver) -> Wait {
-    match driver.lock().next_action(Instant::ZERO) {
-        Action::Wait(wait) => wait,
-        action => panic!("{action:?}"),
-    }
-}
-
-fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(waker))
-}
-
 #[test]
 fn the_task_that_polled_last_is_woken() {
-    let (mut driver, mut channel) = begin();
-    let ((one, wakes_one), (two, wakes_two)) = (Task::new(), Task::new());
+    let (mut driver, mut channel) = begin(Config::default());
+    let ((one, wakes_one), (two, wakes_two)) = (Count::new(), Count::new());
     for _ in 0..3 {
         assert!(channel.poll_receive(&mut Context::from_waker(&wakes_one)).is_pending());
         assert_eq!(one.clones(), 1, "one place, however often it is polled");
@@ -95,7 +38,7 @@ fn the_task_that_polled_last_is_woken() {
 fn a_task_may_wait_for_a_part_and_for_room_at_once() {
     let config = Config::builder().limits(Limits::default().high_water_bytes(1)).build().unwrap();
     let (mut driver, mut channel) = begin_with(config, b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n");
-    let (task, waker) = Task::new();
+    let (task, waker) = Count::new();
     let context = &mut Context::from_waker(&waker);
     assert_eq!(channel.poll_ready(context), Poll::Ready(Ok(())));
     channel.send_now(START).unwrap();
@@ -116,8 +59,8 @@ fn a_task_may_wait_for_a_part_and_for_room_at_once() {
 
 #[test]
 fn who_drops_or_clones_a_channel_takes_no_place() {
-    let (driver, mut channel) = begin();
-    let (task, waker) = Task::new();
+    let (driver, mut channel) = begin(Config::default());
+    let (task, waker) = Count::new();
     assert!(channel.poll_receive(&mut Context::from_waker(&waker)).is_pending());
     let mut other = channel.clone();
     assert!(other.poll_receive(&mut Context::from_waker(&waker)).is_pending());
@@ -134,7 +77,7 @@ fn who_drops_or_clones_a_channel_takes_no_place() {
 fn who_waits_for_the_disconnect_asks_for_nothing() {
     let head = b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n";
     let (mut driver, channel) = begin_with(Config::default(), head);
-    let (task, waker) = Task::new();
+    let (task, waker) = Count::new();
     let mut disconnected = channel.disconnected();
     assert!(poll(&mut disconnected, &waker).is_pending());
     let waits = wait(&mut driver);
@@ -166,7 +109,7 @@ fn a_client_that_leaves_is_told_to_who_waits_for_it() {
     ];
     for (policy, head, is_received, outcome) in table {
         let (mut driver, mut channel) = begin_with(Config::builder().half_close(policy).build().unwrap(), head);
-        let (task, waker) = Task::new();
+        let (task, waker) = Count::new();
         if is_received {
             assert!(channel.poll_receive(&mut Context::from_waker(&waker)).is_ready());
         }
@@ -197,8 +140,8 @@ fn who_has_waited_for_the_disconnect_of_an_older_exchange_is_told() {
 
 #[test]
 fn several_calls_wake_the_driver_once() {
-    let (mut driver, channel) = begin();
-    let (task, waker) = Task::new();
+    let (mut driver, channel) = begin(Config::default());
+    let (task, waker) = Count::new();
     assert!(driver.poll_changed(&mut Context::from_waker(&waker)).is_pending());
     let answer = channel.with(|mut exchange| {
         exchange.send(START)?;
@@ -215,8 +158,8 @@ fn several_calls_wake_the_driver_once() {
 
 #[test]
 fn a_panic_between_several_calls_leaves_what_was_done() {
-    let (mut driver, channel) = begin();
-    let (task, waker) = Task::new();
+    let (mut driver, channel) = begin(Config::default());
+    let (task, waker) = Count::new();
     assert!(driver.poll_changed(&mut Context::from_waker(&waker)).is_pending());
     let calls = |mut exchange: Exchange<'_>| {
         exchange.send(START).unwrap();
@@ -230,7 +173,7 @@ fn a_panic_between_several_calls_leaves_what_was_done() {
 
 #[test]
 fn a_body_that_is_not_asked_for_by_its_disconnect_has_no_deadline() {
-    let (mut driver, channel) = begin();
+    let (mut driver, channel) = begin(Config::default());
     assert!(poll(&mut channel.disconnected(), Waker::noop()).is_pending());
     let much_later = Instant::ZERO + Duration::from_secs(1_000_000);
     assert!(matches!(driver.lock().next_action(much_later), Action::Wait(Wait { deadline: None, .. })));

@@ -15,19 +15,24 @@ use crate::bounded;
 
 const PUT: &[u8] = b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n";
 
-const START: SendEvent<'_> = SendEvent::ResponseStart { status: 200, headers: &[], trailers: false };
+pub(crate) const START: SendEvent<'_> = SendEvent::ResponseStart { status: 200, headers: &[], trailers: false };
 
 /// An exchange of which no body has come, and the driver told to wait.
-fn begin(config: Config) -> (Driver, Channel) {
+pub(crate) fn begin(config: Config) -> (Driver, Channel) {
+    begin_with(config, PUT)
+}
+
+/// The exchange of this request.
+pub(crate) fn begin_with(config: Config, request: &[u8]) -> (Driver, Channel) {
     let mut driver = Driver::new(Connection::new(config));
-    driver.lock().handle_bytes(PUT);
+    driver.lock().handle_bytes(request);
     let Action::Start(id, _) = driver.lock().next_action(Instant::ZERO) else { panic!("a request") };
     wait(&mut driver);
     let channel = driver.channel(id);
     (driver, channel)
 }
 
-fn wait(driver: &mut Driver) -> Wait {
+pub(crate) fn wait(driver: &mut Driver) -> Wait {
     match driver.lock().next_action(Instant::ZERO) {
         Action::Wait(wait) => wait,
         action => panic!("{action:?}"),
@@ -41,7 +46,7 @@ fn body_comes(driver: &mut Driver) {
 }
 
 #[derive(Default)]
-struct Count {
+pub(crate) struct Count {
     wakes: AtomicUsize,
 }
 
@@ -52,22 +57,22 @@ impl Wake for Count {
 }
 
 impl Count {
-    fn new() -> (Arc<Self>, Waker) {
+    pub(crate) fn new() -> (Arc<Self>, Waker) {
         let count = Arc::new(Self::default());
         (Arc::clone(&count), Waker::from(count))
     }
 
-    fn wakes(&self) -> usize {
+    pub(crate) fn wakes(&self) -> usize {
         self.wakes.load(Ordering::SeqCst)
     }
 
     /// How many wakers there are besides that of `new`.
-    fn clones(self: &Arc<Self>) -> usize {
+    pub(crate) fn clones(self: &Arc<Self>) -> usize {
         Arc::strong_count(self) - 2
     }
 }
 
-fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
+pub(crate) fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
