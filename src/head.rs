@@ -82,7 +82,7 @@ impl HeadParser {
         head.line = line;
         let bytes = incoming.bytes.get(..scan.examined).unwrap_or_default();
         let end = read_fields(head, bytes, start, scan.lines, config)?;
-        incoming.take_into(end, &mut head.headers.raw);
+        take_bytes(incoming, end, head);
         if line.parts.form == TargetForm::Absolute {
             // "When an origin server receives a request with an absolute-form of request-target, the origin server MUST
             // ignore the received Host header field (if any) and instead use the host information of the
@@ -320,8 +320,16 @@ pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, head: &mut He
     let Some(start) = whole_line(bytes, config, &mut head.line) else { return false };
     let most_lines = Headers::FEW.min(config.limits.fields);
     let Ok(end) = read_fields(head, bytes, start, most_lines, config) else { return false };
-    incoming.take_into(end, &mut head.headers.raw);
+    take_bytes(incoming, end, head);
     true
+}
+
+/// Takes the bytes of a head that was read.
+fn take_bytes(incoming: &mut Incoming, end: usize, head: &mut Head) {
+    incoming.take_into(end, &mut head.headers.raw);
+    if head.facts.body == RequestBody::Length(0) {
+        incoming.give_back();
+    }
 }
 
 /// Reads the request line of such a head into `line`, where it stays, and tells where it ends. What it takes, [`judge`]

@@ -21,7 +21,7 @@ pub(crate) struct Incoming {
     is_lent: bool,
     /// Size of the memory that a lent buffer pins, which may be more than it shows. Saturates: it need only be large.
     lent_from: u32,
-    /// The memory was asked for here, for bytes that are copied: no driver waits to have it back, so it may stay.
+    /// The memory was asked for here: no driver waits to have it back, so it may stay while more is to come.
     is_own: bool,
 }
 
@@ -49,8 +49,9 @@ impl Incoming {
             // shows.
             self.backing = buffer.capacity().max(usize::try_from(self.lent_from).unwrap_or(usize::MAX));
             self.is_lent = false;
+            // The one that was lent, as far as anybody can tell.
+            self.is_own = self.lent_from != 0;
             self.lent_from = 0;
-            self.is_own = false;
             self.bytes = buffer;
         } else if self.bytes.as_ptr().wrapping_add(self.bytes.len()) == buffer.as_ptr() {
             self.is_lent = false;
@@ -68,11 +69,14 @@ impl Incoming {
             // lent.
             return BytesMut::with_capacity(size);
         }
-        self.is_lent = true;
         if self.room() < size {
             self.make_room(size);
         }
         self.lent_from = self.lent_from.max(u32::try_from(self.backing).unwrap_or(u32::MAX));
+        if self.bytes.is_empty() {
+            return core::mem::take(&mut self.bytes);
+        }
+        self.is_lent = true;
         let end = self.bytes.len();
         self.bytes.split_off(end)
     }
@@ -97,7 +101,7 @@ impl Incoming {
         self.bytes = memory;
     }
 
-    /// Gives the memory back; what is read next gets its own.
+    /// Forgets what is here, with its memory; what is read next gets its own.
     pub(crate) fn clear(&mut self) {
         self.bytes = BytesMut::new();
         self.backing = 0;
@@ -158,10 +162,10 @@ impl Incoming {
         core::mem::take(&mut self.bytes)
     }
 
-    /// No content is to come: where nothing is left, memory of our own is given back, and not held for as long as the
-    /// response takes.
-    pub(crate) fn content_ended(&mut self) {
-        if self.is_own && self.bytes.is_empty() {
+    /// Gives the memory back, if nothing is left in it: no content is to come, and it is not to be held for as long as a
+    /// response takes, or until the next request comes.
+    pub(crate) fn give_back(&mut self) {
+        if self.backing != 0 && self.bytes.is_empty() {
             self.clear();
         }
     }

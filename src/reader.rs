@@ -115,9 +115,7 @@ impl Reader {
     /// The body of this request is next.
     fn begin(&mut self, request: &Request) -> Request {
         self.decoder = BodyDecoder::new(request.body());
-        if !self.trailers.is_empty() {
-            self.trailers = Headers::default();
-        }
+        self.forget_trailers();
         self.ended = false;
         self.continue_is_due = request.expects_continue();
         self.drained = 0;
@@ -135,13 +133,17 @@ impl Reader {
     /// An idle connection holds nothing of its last request but a little memory for the next.
     pub(crate) fn release(&mut self) {
         debug_assert!(self.incoming.bytes.is_empty(), "what comes before a head is taken byte by byte");
-        self.incoming.clear();
+        self.incoming.give_back();
         if let Some(request) = &mut self.request
             && !request.headers().raw().is_empty()
             && !request.try_empty(KEPT_BYTES)
         {
             self.request = None;
         }
+        self.forget_trailers();
+    }
+
+    fn forget_trailers(&mut self) {
         if !self.trailers.is_empty() {
             self.trailers = Headers::default();
         }
@@ -202,7 +204,7 @@ impl Reader {
         self.progressed = true;
         let last = self.end(next, config).unwrap_or(false);
         if last {
-            self.incoming.content_ended();
+            self.incoming.give_back();
         }
         Ok(Part::Content { bytes, last })
     }
@@ -336,7 +338,7 @@ impl Reader {
         // Looked through for its end, and by the parser of its fields.
         self.count(bytes.saturating_mul(2));
         self.incoming.skip(bytes);
-        self.incoming.content_ended();
+        self.incoming.give_back();
         Ok(())
     }
 

@@ -12,9 +12,10 @@ use harness::{NAMES, Workload};
 use crate::measure;
 
 /// A column: its title, its program, and the package whose version is given.
-const COLUMNS: [(&str, &str, &str); 8] = [
+const COLUMNS: [(&str, &str, &str); 9] = [
     ("httparse alone", "peer-httparse", "httparse"),
     ("sansgi, `handle_read`", "sansgi-read", "sansgi"),
+    ("sansgi, `read_buffer`", "sansgi-lent", "sansgi"),
     ("sansgi, `handle_bytes`", "sansgi-bytes", "sansgi"),
     ("http-net", "peer-http-net", "http-net"),
     ("hyper", "peer-hyper", "hyper"),
@@ -204,7 +205,7 @@ out of memory, the application receives the body to its end and makes a response
 and its bytes are taken; with `sansgi` the application then asks once more and is told `Disconnect`. Each answer is
 checked, byte by byte once before anything is counted, and by its length ever after. Instructions are the difference of
 two runs under callgrind, divided by the requests between them. Copying is counted too, as if it were done by vectors
-whatever its length: about one instruction for twenty bytes. Allocations are those of a counting allocator, in steady
+whatever its length: about one instruction for ten bytes. Allocations are those of a counting allocator, in steady
 state.
 
 - get-min: 35 bytes, one field; answered with 200, `text/plain`, 13 bytes. get-browser: 850 bytes, 14 fields; the same answer.
@@ -221,7 +222,8 @@ How each is used:
 
 - httparse alone parses heads into 100 uninitialised fields and answers nothing: the floor.
 - sansgi: reads of at most 16 KiB, its default. `handle_read` is from a buffer of 64 KiB that the driver uses again and
-  replaces when it is held at its end: the fractions of an allocation. Deadlines are computed, with a clock that stands.
+  replaces when it is held at its end: the fractions of an allocation. `read_buffer` is `handle_read` from the buffer of
+  16 KiB that the connection gives, once for each read. Deadlines are computed, with a clock that stands.
 - http-net reads into its own buffer and writes heads from borrowed fields.
 - hyper has no timer, so it watches no deadline, and adds no `date`.
 - actix-http has its default timers and adds a `date`, which cannot be turned off.
