@@ -55,12 +55,14 @@ async fn turns(
     let (mut wait, mut part) = (Wait::default(), None);
     poll_fn(|context| {
         driver.lock().set_date(app::date());
+        if shutdown.as_mut().poll(context).is_ready() {
+            driver.lock().handle_shutdown();
+        }
+        let mut now = server.clock.now();
         loop {
-            applications.poll(context);
-            if shutdown.as_mut().poll(context).is_ready() {
-                driver.lock().handle_shutdown();
+            if applications.poll(context) {
+                now = server.clock.now(); // nothing else in here takes its time
             }
-            let now = server.clock.now();
             if app::is_late(wait, now) {
                 app::look_again(writer.as_ref(), &mut driver.lock(), &mut file, mem::take(&mut wait), part);
             }

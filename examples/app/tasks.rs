@@ -20,12 +20,15 @@ impl Applications {
         self.0.push(Box::pin(application));
     }
 
-    /// Each goes on as far as it can. One that panics has ended, and its exchange with it; the others go on.
-    pub(crate) fn poll(&mut self, context: &mut Context<'_>) {
+    /// Each goes on as far as it can. One that panics has ended, and its exchange with it; the others go on. False if
+    /// there is none.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> bool {
+        let are_any = !self.is_empty();
         self.0.retain_mut(|application| {
             catch_unwind(AssertUnwindSafe(|| application.as_mut().poll(context)))
                 .is_ok_and(|answer| answer.is_pending())
         });
+        are_any
     }
 
     /// Waits until none is left.

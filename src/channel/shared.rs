@@ -110,10 +110,13 @@ pub(super) fn poll<T>(
 ) -> Poll<T> {
     let mut guard = ConnectionGuard::new(shared, Side::Application);
     let answer = ask(guard.exchange(id));
-    guard.replaced = match answer {
+    let replaced = match answer {
         Poll::Pending => guard.shared.wait(key, id, wanted, context.waker()),
         Poll::Ready(_) => guard.shared.leave(key),
     };
+    if replaced.is_some() {
+        guard.wakers.get_or_insert_default().replaced = replaced;
+    }
     answer
 }
 
@@ -162,7 +165,13 @@ pub struct ConnectionGuard<'a> {
     side: Side,
     /// None: the driver has it, and nobody waits, so there is nobody to tell what changes.
     before: Option<Stamp>,
-    // Dropped after the lock, as the fields of a struct are dropped in order.
+    /// Dropped after the lock, as the fields of a struct are dropped in order.
+    wakers: Option<Wakers>,
+}
+
+/// What is woken, and what is only dropped, once the lock is free.
+#[derive(Debug, Default)]
+struct Wakers {
     replaced: Option<Waker>,
     /// Mostly there is one, which needs no memory of its own.
     woken: Option<Wake>,
@@ -186,7 +195,7 @@ impl<'a> ConnectionGuard<'a> {
     pub(super) fn new(mutex: &'a Mutex<Shared>, side: Side) -> Self {
         let shared = lock(mutex);
         let before = (side == Side::Application || !shared.waiting.is_empty()).then(|| shared.connection.stamp());
-        Self { shared, side, before, replaced: None, woken: None, more_woken: Vec::new(), driver: None }
+        Self { shared, side, before, wakers: None }
     }
 
     /// Asks [`Connection::next_action`]. What the tasks have changed until now is thereby known to the driver:
@@ -197,6 +206,26 @@ impl<'a> ConnectionGuard<'a> {
     pub fn next_action(&mut self, now: Instant) -> Action {
         self.shared.has_changed = false;
         self.shared.connection.next_action(now)
+    }
+
+    /// Rule 4, for those who wait: behind a call of the application the driver asks `next_action` again, and behind a
+    /// call of either side those tasks ask again that can go on.
+    #[inline(never)] // few calls change what somebody waits for
+    fn tell(&mut self, before: Stamp, now: Stamp) {
+        let Shared { connection, has_changed, driver, waiting, .. } = &mut *self.shared;
+        let wakers = self.wakers.get_or_insert_default();
+        // Else each piece of an echo that is written would wake the task that waits for the next one.
+        let may_have_come = self.side == Side::Driver && before.differs_beside_writing(now);
+        let mut woken = waiting
+            .extract_if(.., |waiting| waiting.may_go_on(connection, may_have_come))
+            .map(|waiting| Wake(Some(waiting.waker)));
+        wakers.woken = woken.next();
+        wakers.more_woken.extend(woken);
+        if self.side == Side::Application {
+            *has_changed = true;
+            wakers.driver = driver.take().map(|waker| Wake(Some(waker)));
+        }
+        self.shared.shrink();
     }
 }
 
@@ -214,29 +243,16 @@ impl DerefMut for ConnectionGuard<'_> {
     }
 }
 
-/// Rule 4, for those who wait: behind a call of the application the driver asks `next_action` again, and behind a call
-/// of either side those tasks ask again that can go on. Calls that have changed nothing wake nobody, or a `receive`
-/// that waits and a driver that waits would wake each other for ever.
+/// Calls that have changed nothing wake nobody, or a `receive` that waits and a driver that waits would wake each other
+/// for ever.
 impl Drop for ConnectionGuard<'_> {
+    #[inline]
     fn drop(&mut self) {
-        let Shared { connection, has_changed, driver, waiting, .. } = &mut *self.shared;
         let Some(before) = self.before else { return };
-        let now = connection.stamp();
-        if before == now {
-            return;
+        let now = self.shared.connection.stamp();
+        if before != now {
+            self.tell(before, now);
         }
-        // Else each piece of an echo that is written would wake the task that waits for the next one.
-        let may_have_come = self.side == Side::Driver && before.differs_beside_writing(now);
-        let mut woken = waiting
-            .extract_if(.., |waiting| waiting.may_go_on(connection, may_have_come))
-            .map(|waiting| Wake(Some(waiting.waker)));
-        self.woken = woken.next();
-        self.more_woken.extend(woken);
-        if self.side == Side::Application {
-            *has_changed = true;
-            self.driver = driver.take().map(|waker| Wake(Some(waker)));
-        }
-        self.shared.shrink();
     }
 }
 

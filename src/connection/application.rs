@@ -97,7 +97,7 @@ impl Connection {
     }
 
     pub(crate) fn end(&mut self, id: ExchangeId) -> Outcome {
-        if self.is_current(id) {
+        if self.is_current(id) && self.state.in_flight() {
             self.happened(Event::ApplicationEnd, CloseReason::ApplicationFailed);
         }
         self.outcome(id).unwrap_or(Outcome::Complete)
