@@ -221,8 +221,8 @@ state.
 How each is used:
 
 - httparse alone parses heads into 100 uninitialised fields and answers nothing: the floor.
-- sansgi: reads of at most 16 KiB, its default. `handle_read` is from a buffer of 64 KiB that the driver uses again and
-  replaces when it is held at its end: the fractions of an allocation. `read_buffer` is `handle_read` from the buffer of
+- sansgi: reads of at most 16 KiB, its default. `handle_read` is from a buffer of 64 KiB that the driver uses again, from
+  its start as soon as half of it is used and nobody holds any of it. `read_buffer` is `handle_read` from the buffer of
   16 KiB that the connection gives, once for each read. Deadlines are computed, with a clock that stands.
 - http-net reads into its own buffer and writes heads from borrowed fields.
 - hyper has no timer, so it watches no deadline, and adds no `date`.

@@ -22,7 +22,11 @@ pub struct FromDriver(BytesMut);
 
 impl Reading for FromDriver {
     fn read(&mut self, from: &[u8], conn: &mut Connection) {
-        if self.0.capacity() < READ_BYTES {
+        // In time, so that a head which is under way does not move to other memory: mostly nobody holds any of it.
+        if self.0.capacity() < 2 * READ_BYTES
+            && !self.0.try_reclaim(4 * READ_BYTES)
+            && self.0.capacity() < READ_BYTES
+        {
             self.0.reserve(4 * READ_BYTES);
         }
         self.0.extend_from_slice(from);
