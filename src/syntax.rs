@@ -283,7 +283,8 @@ fn line_feeds_in<B>(word: [u8; 8], at: usize, see: &mut impl FnMut(usize) -> Con
 
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2), the host not empty.
 pub(crate) fn is_authority(bytes: &[u8]) -> bool {
-    is_reg_name(bytes) || split_authority(bytes).is_some()
+    // Most are a name alone.
+    !bytes.is_empty() && all(bytes, REG_NAME) || split_authority(bytes).is_some()
 }
 
 /// `uri-host ":" port` (RFC 9112 §3.2.3), neither of them empty.
@@ -317,7 +318,6 @@ fn is_reg_name(mut host: &[u8]) -> bool {
     if host.is_empty() || all(host, REG_NAME) {
         return !host.is_empty();
     }
-    debug_assert!(!all(host, REG_NAME), "what is good without a `%` is not looked at again");
     loop {
         host = match host {
             [] => return true,
