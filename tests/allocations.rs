@@ -19,7 +19,7 @@ mod heap;
 #[allow(dead_code, unreachable_pub, reason = "a module of the benches, of which this takes what it needs")]
 mod workloads;
 
-use workloads::{BODY, PART, PARTS, Task, Workload};
+use workloads::{BODY, PAGE, PAGE_HEADERS, PART, PARTS, Task, Workload};
 
 /// Through `handle_read`.
 const GOAL_READ: usize = 0;
@@ -28,10 +28,11 @@ const GOAL_READ: usize = 0;
 const GOAL_BYTES: usize = 100;
 
 /// What each workload allocates at most for a hundred of it in steady state, so far.
-const MOST_IN_A_HUNDRED: [Most; 11] = [
+const MOST_IN_A_HUNDRED: [Most; 12] = [
     Most { workload: "get-min", read: 0, bytes: 100, lent: 100 },
     Most { workload: "get-browser", read: 0, bytes: 100, lent: 200 },
     Most { workload: "get-proxied", read: 200, bytes: 300, lent: 400 },
+    Most { workload: "get-page", read: 400, bytes: 500, lent: 600 },
     Most { workload: "post-1k", read: 0, bytes: 100, lent: 200 },
     Most { workload: "post-chunked-64k", read: 0, bytes: 300, lent: 300 },
     Most { workload: "pipelined-16", read: 400, bytes: 500, lent: 500 },
@@ -182,6 +183,10 @@ fn respond(exchange: &mut Exchange<'_>, task: Task, parts: &mut Option<usize>) -
             Task::Answer => {
                 start(exchange, 200, OF_BODY);
                 send(exchange, Bytes::from_static(BODY), false);
+            }
+            Task::Page => {
+                start(exchange, 200, &PAGE_HEADERS);
+                send(exchange, Bytes::from_static(PAGE), false);
             }
             Task::NoContent => {
                 start(exchange, 204, &[]);

@@ -1,6 +1,6 @@
 //! Whether a server answered right.
 
-use crate::workloads::{CONTENT_TYPE, Task, Workload};
+use crate::workloads::{CONTENT_TYPE, PAGE_FIELDS, Task, Workload};
 
 /// Checks all that was written in answer to one time of the workload.
 pub(crate) fn check(mut written: &[u8], workload: &Workload) -> Result<(), String> {
@@ -29,8 +29,15 @@ fn check_one<'a>(written: &'a [u8], task: Task, expected: &[u8]) -> Result<&'a [
     if field("connection").is_some_and(|options| options.contains("close")) {
         return Err("the connection is not kept".into());
     }
-    if status == 200 && field("content-type").as_deref() != Some(CONTENT_TYPE) {
-        return Err("no content-type".into());
+    let fields: &[(&str, &str)] = match task {
+        Task::NoContent => &[],
+        Task::Page => &PAGE_FIELDS,
+        Task::Answer | Task::Echo | Task::Stream => &[("content-type", CONTENT_TYPE)],
+    };
+    for (name, value) in fields {
+        if field(name).as_deref() != Some(value) {
+            return Err(format!("no {name}"));
+        }
     }
     let rest = &written[length..];
     let (body, rest) = match (field("content-length"), field("transfer-encoding")) {

@@ -16,7 +16,7 @@ mod workloads;
 use std::hint::black_box;
 use std::process::ExitCode;
 
-pub use workloads::{BODY, CONTENT_TYPE, NAMES, PART, PARTS, Task, Workload};
+pub use workloads::{BODY, CONTENT_TYPE, NAMES, PAGE, PAGE_FIELDS, PAGE_HEADERS, PART, PARTS, Task, Workload};
 
 /// Times that a workload runs before anything is counted: buffers have their size, caches are filled.
 const WARM_UP: u32 = 20;

@@ -6,6 +6,8 @@
 pub enum Task {
     /// 200, [`CONTENT_TYPE`], [`BODY`] with its length.
     Answer,
+    /// 200, [`PAGE_FIELDS`], [`PAGE`] with its length.
+    Page,
     /// 200, [`CONTENT_TYPE`], the request's content with its length.
     Echo,
     /// 204.
@@ -16,6 +18,28 @@ pub enum Task {
 
 pub const CONTENT_TYPE: &str = "text/plain";
 pub const BODY: &[u8] = b"Hello, World!";
+/// As applications have them, beside the length.
+pub const PAGE_FIELDS: [(&str, &str); 8] = [
+    ("content-type", "text/html; charset=utf-8"),
+    ("cache-control", "private, max-age=60"),
+    ("etag", "W/\"5e1f-18f2c3a4b50\""),
+    ("last-modified", "Tue, 17 Nov 2026 09:12:44 GMT"),
+    ("vary", "accept-encoding, cookie"),
+    ("set-cookie", "session=0123456789abcdef0123456789abcdef; Path=/; HttpOnly; SameSite=Lax"),
+    ("x-content-type-options", "nosniff"),
+    ("x-request-id", "7b1f2c9e-4f0a-4d7e-9c7c-2f6d1f7f9a51"),
+];
+pub const PAGE: &[u8] = &[b'p'; 700];
+/// [`PAGE_FIELDS`] and the length, as ASGI has them.
+pub const PAGE_HEADERS: [(&[u8], &[u8]); 9] = {
+    let mut headers: [(&[u8], &[u8]); 9] = [(b"content-length", b"700"); 9];
+    let mut at = 0;
+    while at < PAGE_FIELDS.len() {
+        headers[at] = (PAGE_FIELDS[at].0.as_bytes(), PAGE_FIELDS[at].1.as_bytes());
+        at += 1;
+    }
+    headers
+};
 pub const PART: &[u8] = &[b'z'; 16 * 1024];
 pub const PARTS: usize = 64;
 
@@ -37,10 +61,11 @@ pub struct Workload {
 }
 
 /// All workloads, in the order of the table.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 14] = [
     "get-min",
     "get-browser",
     "get-proxied",
+    "get-page",
     "post-1k",
     "post-chunked-64k",
     "pipelined-16",
@@ -65,6 +90,7 @@ impl Workload {
             "get-min" => workload(Task::Answer, MIN, whole),
             "get-browser" => workload(Task::Answer, BROWSER, whole),
             "get-proxied" => workload(Task::Answer, &proxied(), whole),
+            "get-page" => workload(Task::Page, BROWSER, whole),
             "post-1k" => Self { body_bytes: ECHOED_BYTES as u64, ..workload(Task::Echo, &post(), whole) },
             "post-chunked-64k" => {
                 let body_bytes = (CHUNKS * CHUNK_BYTES) as u64;
@@ -91,6 +117,7 @@ impl Workload {
     pub(crate) fn answer(&self) -> Vec<u8> {
         match self.task {
             Task::Answer => BODY.to_vec(),
+            Task::Page => PAGE.to_vec(),
             Task::Echo => [b'x'; ECHOED_BYTES].to_vec(),
             Task::NoContent => Vec::new(),
             Task::Stream => PART.repeat(PARTS),

@@ -18,7 +18,7 @@ pub(crate) fn ask(program: &str, arguments: &[&str]) -> Result<String, String> {
 pub(crate) fn instructions(program: &str, workload: &str) -> Result<f64, String> {
     // Of the long ones fewer: each of them takes a hundred times as long.
     let times: u32 = match workload {
-        "get-min" | "get-browser" | "get-proxied" | "post-1k" | "pipelined-16" => 200,
+        "get-min" | "get-browser" | "get-proxied" | "get-page" | "post-1k" | "pipelined-16" => 200,
         "post-chunked-64k" | "stream-1m" => 40,
         _ => 10,
     };

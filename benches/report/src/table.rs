@@ -209,7 +209,8 @@ whatever its length: about one instruction for ten bytes. Allocations are those 
 state.
 
 - get-min: 35 bytes, one field; answered with 200, `text/plain`, 13 bytes. get-browser: 850 bytes, 14 fields; the same answer.
-  get-proxied: the same with 13 fields that two proxies have added.
+  get-proxied: the same with 13 fields that two proxies have added. get-page: get-browser, answered with 200, 8 fields of
+  352 bytes, and 700 bytes.
 - post-1k: 1 KiB by length, echoed. post-chunked-64k: 16 chunks of 4 KiB, there at once, as read by each server; 204.
 - pipelined-16: sixteen get-min in one read. stream-1m: 64 parts of 16 KiB, chunked.
 - drip: get-browser, one byte at a time. drip-16k: a head of 16 KiB and 91 fields, in pieces of 64 bytes.

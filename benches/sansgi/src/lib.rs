@@ -23,10 +23,7 @@ pub struct FromDriver(BytesMut);
 impl Reading for FromDriver {
     fn read(&mut self, from: &[u8], conn: &mut Connection) {
         // In time, so that a head which is under way does not move to other memory: mostly nobody holds any of it.
-        if self.0.capacity() < 2 * READ_BYTES
-            && !self.0.try_reclaim(4 * READ_BYTES)
-            && self.0.capacity() < READ_BYTES
-        {
+        if self.0.capacity() < 2 * READ_BYTES && !self.0.try_reclaim(4 * READ_BYTES) && self.0.capacity() < READ_BYTES {
             self.0.reserve(4 * READ_BYTES);
         }
         self.0.extend_from_slice(from);
@@ -196,6 +193,11 @@ impl App {
                         Task::Answer => {
                             start(exchange, 200, OF_BODY);
                             send(exchange, Bytes::from_static(black_box(harness::BODY)), false);
+                            return Poll::Ready(());
+                        }
+                        Task::Page => {
+                            start(exchange, 200, &harness::PAGE_HEADERS);
+                            send(exchange, Bytes::from_static(black_box(harness::PAGE)), false);
                             return Poll::Ready(());
                         }
                         Task::NoContent => {

@@ -13,12 +13,12 @@ use std::task::{Context, Poll, Waker};
 use actix_http::body::{BodySize, MessageBody};
 use actix_http::error::DispatchError;
 use actix_http::h1::Payload;
-use actix_http::header::{CONTENT_TYPE as CONTENT_TYPE_NAME, HeaderValue};
+use actix_http::header::{CONTENT_TYPE as CONTENT_TYPE_NAME, HeaderName, HeaderValue};
 use actix_http::{HttpService, Request, Response, StatusCode};
 use actix_service::{Service, ServiceFactory, fn_service};
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
-use harness::{BODY, CONTENT_TYPE, PART, PARTS, Server, Task, Wire};
+use harness::{BODY, CONTENT_TYPE, PAGE, PAGE_FIELDS, PART, PARTS, Server, Task, Wire};
 use peers::{Executor, Transport};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -75,11 +75,16 @@ async fn respond(mut request: Request, transport: Transport, task: Task) -> Resu
     };
     let status = if task == Task::NoContent { StatusCode::NO_CONTENT } else { StatusCode::OK };
     let mut head = Response::build(black_box(status));
-    if task != Task::NoContent {
+    if task == Task::Page {
+        for (name, value) in black_box(PAGE_FIELDS) {
+            head.insert_header((HeaderName::from_static(name), HeaderValue::from_static(value)));
+        }
+    } else if task != Task::NoContent {
         head.insert_header((CONTENT_TYPE_NAME, HeaderValue::from_static(black_box(CONTENT_TYPE))));
     }
     let answer = match task {
         Task::Answer => Answer::Whole(Bytes::from_static(black_box(BODY))),
+        Task::Page => Answer::Whole(Bytes::from_static(black_box(PAGE))),
         Task::Echo => Answer::Whole(body),
         Task::NoContent => Answer::None,
         Task::Stream => Answer::Parts(PARTS),

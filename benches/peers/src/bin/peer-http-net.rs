@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 
-use harness::{BODY, CONTENT_TYPE, PART, PARTS, Server, Task, Wire};
+use harness::{BODY, CONTENT_TYPE, PAGE, PAGE_FIELDS, PART, PARTS, Server, Task, Wire};
 use http_net::{BodyPlan, OutgoingBody, ResponseHeadRef, ServerConn, ServerEvent};
 
 /// The output is written when it holds as much.
@@ -78,6 +78,13 @@ impl HttpNet {
             Task::Answer => {
                 let body = black_box(BODY);
                 let plan = self.start(200, typed, OutgoingBody::Full(body.len() as u64));
+                assert_eq!(plan, BodyPlan::Raw);
+                self.out.extend_from_slice(body);
+            }
+            Task::Page => {
+                let body = black_box(PAGE);
+                let fields = black_box(&PAGE_FIELDS).map(|(name, value)| (name, value.as_bytes()));
+                let plan = self.start(200, &fields, OutgoingBody::Full(body.len() as u64));
                 assert_eq!(plan, BodyPlan::Raw);
                 self.out.extend_from_slice(body);
             }

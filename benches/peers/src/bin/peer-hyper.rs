@@ -9,10 +9,10 @@ use std::process::ExitCode;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use harness::{BODY, CONTENT_TYPE, PART, PARTS, Server, Task, Wire};
+use harness::{BODY, CONTENT_TYPE, PAGE, PAGE_FIELDS, PART, PARTS, Server, Task, Wire};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE as CONTENT_TYPE_NAME, HeaderValue};
+use hyper::header::{CONTENT_TYPE as CONTENT_TYPE_NAME, HeaderName, HeaderValue};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1::{Builder, Connection};
 use hyper::service::Service;
@@ -97,11 +97,16 @@ impl Future for Responding {
         }
         let status = if *task == Task::NoContent { StatusCode::NO_CONTENT } else { StatusCode::OK };
         let mut head = Response::builder().status(black_box(status));
-        if *task != Task::NoContent {
+        if *task == Task::Page {
+            for (name, value) in black_box(PAGE_FIELDS) {
+                head = head.header(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+        } else if *task != Task::NoContent {
             head = head.header(CONTENT_TYPE_NAME, HeaderValue::from_static(black_box(CONTENT_TYPE)));
         }
         let answer = match task {
             Task::Answer => Answer::Whole(Some(Bytes::from_static(black_box(BODY)))),
+            Task::Page => Answer::Whole(Some(Bytes::from_static(black_box(PAGE)))),
             Task::Echo => {
                 let body = request.take().expect("it is not polled once it is ready").into_body();
                 Answer::Echo(body, transport.clone())

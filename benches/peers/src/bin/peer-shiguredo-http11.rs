@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 
-use harness::{BODY, CONTENT_TYPE, PART, PARTS, Server, Task, Wire};
+use harness::{BODY, CONTENT_TYPE, PAGE, PAGE_FIELDS, PART, PARTS, Server, Task, Wire};
 use shiguredo_http11::{BodyKind, BodyProgress, RequestDecoder, Response, StatusCode, encode_chunk};
 
 const READ_BYTES: usize = 16 * 1024;
@@ -93,6 +93,13 @@ impl Shiguredo {
             || head(StatusCode::OK).header("content-type", black_box(CONTENT_TYPE)).expect("a field that is right");
         let encoded = match self.task {
             Task::Answer => typed().body(black_box(BODY)).encode(),
+            Task::Page => {
+                let fields = black_box(PAGE_FIELDS).into_iter();
+                let head = fields.fold(head(StatusCode::OK), |head, (name, value)| {
+                    head.header(name, value).expect("a field that is right")
+                });
+                head.body(black_box(PAGE)).encode()
+            }
             Task::Echo => typed().body(std::mem::take(&mut self.body)).encode(),
             Task::NoContent => head(StatusCode::NO_CONTENT).encode(),
             Task::Stream => {

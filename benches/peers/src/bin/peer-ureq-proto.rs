@@ -4,8 +4,8 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 
-use harness::{BODY, CONTENT_TYPE, PART, PARTS, Server, Task, Wire};
-use http::{HeaderValue, Response, StatusCode, header};
+use harness::{BODY, CONTENT_TYPE, PAGE, PAGE_FIELDS, PART, PARTS, Server, Task, Wire};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use ureq_proto::server::state::{ProvideResponse, RecvBody, RecvRequest};
 use ureq_proto::server::{RecvRequestResult, Reply, SendResponseResult};
 
@@ -146,6 +146,13 @@ impl UreqProto {
                     .header(header::CONTENT_TYPE, text())
                     .header(header::CONTENT_LENGTH, length)
             }
+            Task::Page => {
+                let length = HeaderValue::from_static(black_box("700"));
+                let head = head.status(black_box(StatusCode::OK)).header(header::CONTENT_LENGTH, length);
+                black_box(PAGE_FIELDS).into_iter().fold(head, |head, (name, value)| {
+                    head.header(HeaderName::from_static(name), HeaderValue::from_static(value))
+                })
+            }
             Task::Echo => {
                 let length = HeaderValue::from_static(black_box("1024"));
                 head.status(black_box(StatusCode::OK))
@@ -166,6 +173,7 @@ impl UreqProto {
             SendResponseResult::SendBody(mut reply) => {
                 let (part, times): (&[u8], usize) = match self.task {
                     Task::Answer => (black_box(BODY), 1),
+                    Task::Page => (black_box(PAGE), 1),
                     Task::Echo => (&self.body, 1),
                     Task::NoContent => (&[], 0),
                     Task::Stream => (black_box(PART), PARTS),
