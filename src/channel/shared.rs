@@ -209,9 +209,14 @@ impl<'a> ConnectionGuard<'a> {
     }
 
     /// Rule 4, for those who wait: behind a call of the application the driver asks `next_action` again, and behind a
-    /// call of either side those tasks ask again that can go on.
-    #[inline(never)] // few calls change what somebody waits for
-    fn tell(&mut self, before: Stamp, now: Stamp) {
+    /// call of either side those tasks ask again that can go on. Calls that have changed nothing wake nobody, or a
+    /// `receive` that waits and a driver that waits would wake each other for ever.
+    #[inline(never)] // mostly nobody waits while the driver calls
+    fn tell(&mut self, before: Stamp) {
+        let now = self.shared.connection.stamp();
+        if before == now {
+            return;
+        }
         let Shared { connection, has_changed, driver, waiting, .. } = &mut *self.shared;
         let wakers = self.wakers.get_or_insert_default();
         // Else each piece of an echo that is written would wake the task that waits for the next one.
@@ -243,15 +248,10 @@ impl DerefMut for ConnectionGuard<'_> {
     }
 }
 
-/// Calls that have changed nothing wake nobody, or a `receive` that waits and a driver that waits would wake each other
-/// for ever.
 impl Drop for ConnectionGuard<'_> {
-    #[inline]
     fn drop(&mut self) {
-        let Some(before) = self.before else { return };
-        let now = self.shared.connection.stamp();
-        if before != now {
-            self.tell(before, now);
+        if let Some(before) = self.before {
+            self.tell(before);
         }
     }
 }
