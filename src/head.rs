@@ -423,6 +423,11 @@ impl Said {
 
     #[inline(never)]
     fn add_options(&mut self, value: &[u8]) {
+        // All that a browser says; no list has to be parted for it.
+        if syntax::is_name(value, b"keep-alive") {
+            self.keep_alive = true;
+            return;
+        }
         for option in syntax::members(value) {
             self.odd_option |= !syntax::is_token(option);
             self.close |= syntax::is_name(option, b"close");
