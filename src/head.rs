@@ -329,22 +329,21 @@ pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, head: &mut He
 fn whole_line(bytes: &[u8], config: &Config, line: &mut RequestLine) -> Option<usize> {
     let space = syntax::run(bytes, syntax::TOKEN);
     let start = space.wrapping_add(1);
-    let [b' ', b'/', ..] = bytes.get(space..)? else { return None };
+    let (method, [b' ', b'/', ..]) = bytes.split_at_checked(space)? else { return None };
     let (path, query, end) = path_and_query(bytes, start)?;
-    let version = match bytes.get(end..)?.strip_prefix(b" HTTP/1.")? {
-        [b'1', b'\r', b'\n', ..] => Version::Http11,
-        [b'0', b'\r', b'\n', ..] => Version::Http10,
+    let version = match bytes.get(end..)? {
+        rest if rest.starts_with(b" HTTP/1.1\r\n") => Version::Http11,
+        rest if rest.starts_with(b" HTTP/1.0\r\n") => Version::Http10,
         _ => return None,
     };
-    let (method, target) = (Span::new(0..space), Span::new(start..end));
-    if matches!(method.of(bytes), b"" | b"CONNECT" | b"PRI")
+    if matches!(method, b"" | b"CONNECT" | b"PRI")
         || space > config.limits.method_bytes
         || end.wrapping_sub(start) > config.limits.target_bytes
     {
         return None;
     }
     let parts = Target { form: TargetForm::Origin, path, query, authority: Span::default() };
-    *line = RequestLine { method, target, parts, version };
+    *line = RequestLine { method: Span::new(0..space), target: Span::new(start..end), parts, version };
     Some(end.wrapping_add(b" HTTP/1.1\r\n".len()))
 }
 
