@@ -85,7 +85,8 @@ impl Reader {
         }
         let here = self.incoming.bytes.len();
         let mut request = Request::renewed(self.request.take());
-        if !head::take_whole(&mut self.incoming, config, request.head_mut()) {
+        let is_taken = request.own_head().is_some_and(|head| head::take_whole(&mut self.incoming, config, head));
+        if !is_taken {
             self.request = request.try_empty(KEPT_BYTES).then_some(request);
             return None;
         }
