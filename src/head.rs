@@ -66,13 +66,13 @@ impl HeadParser {
         })
     }
 
-    /// Takes the head, which is here, into `head`.
+    /// Takes the head, which is here, into `head`, and tells how long it was.
     pub(crate) fn take(
         &mut self,
         incoming: &mut Incoming,
         config: &Config,
         head: &mut Head,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<usize, ProtocolError> {
         let Self { line, start, scan, .. } = core::mem::take(self);
         // Before their grammar, so malformed lines count too.
         let most = config.limits.fields;
@@ -89,7 +89,7 @@ impl HeadParser {
             // request-target" (RFC 9112 §3.2.2).
             head.headers.replace_host(line.parts.authority);
         }
-        Ok(())
+        Ok(end)
     }
 
     /// Whether the request line is here.
@@ -313,15 +313,16 @@ fn path_and_query(line: &[u8], start: usize) -> Option<(Span, Span, usize)> {
 }
 
 /// The short way: takes a head as nearly all are, here to its end, without a fault, with a target in origin-form and
-/// few fields. False for any other, which then goes the long way: only there it is said what is wrong.
-pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, head: &mut Head) -> bool {
+/// few fields, and tells how long it was. `None` for any other, which then goes the long way: only there it is said what
+/// is wrong.
+pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, head: &mut Head) -> Option<usize> {
     let bytes: &[u8] = &incoming.bytes;
     let bytes = bytes.get(..config.limits.head_bytes).unwrap_or(bytes);
-    let Some(start) = whole_line(bytes, config, &mut head.line) else { return false };
+    let start = whole_line(bytes, config, &mut head.line)?;
     let most_lines = Headers::FEW.min(config.limits.fields);
-    let Ok(end) = read_fields(head, bytes, start, most_lines, config) else { return false };
+    let end = read_fields(head, bytes, start, most_lines, config).ok()?;
     incoming.take_into(end, &mut head.headers.raw);
-    true
+    Some(end)
 }
 
 /// Reads the request line of such a head into `line`, where it stays, and tells where it ends. What it takes, [`judge`]
