@@ -436,7 +436,7 @@ impl Said {
         }
     }
 
-    fn judge(self, version: Version, config: &Config) -> Result<Facts, ProtocolError> {
+    fn judge(&self, version: Version, config: &Config) -> Result<Facts, ProtocolError> {
         // "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host
         // header field and to any request message that contains more than one Host header field line or a Host header
         // field with an invalid field value" (RFC 9112 §3.2).
