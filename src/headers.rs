@@ -219,19 +219,24 @@ impl Headers {
         names.make_ascii_lowercase();
     }
 
-    /// Forgets the fields. Their memory is kept for the next head if it is `most_bytes` or less; that of a head which
-    /// took its read buffer over is more, so no read buffer is held.
+    /// Forgets the fields. Of their memory at most `most_bytes` are kept for the next head; that of a head which took
+    /// its read buffer over is more, so no read buffer is held.
     pub(crate) fn empty(&mut self, most_bytes: usize) {
-        if self.raw.capacity() > most_bytes {
-            self.raw = BytesMut::new();
+        let Self { raw, names, fields } = self;
+        if raw.capacity() > most_bytes {
+            *raw = BytesMut::new();
         }
-        self.raw.clear();
-        let fields = self.fields.capacity().saturating_mul(Self::BYTES_A_FIELD);
-        if self.names.capacity().saturating_add(fields).saturating_add(self.raw.capacity()) > most_bytes {
-            *self = Self::default();
+        let bytes_of_fields = fields.capacity().saturating_mul(Self::BYTES_A_FIELD);
+        let others = raw.capacity().saturating_add(names.capacity());
+        if others.saturating_add(bytes_of_fields) > most_bytes {
+            *fields = Vec::new();
         }
-        self.names.clear();
-        self.fields.clear();
+        if others > most_bytes {
+            *names = String::new();
+        }
+        raw.clear();
+        names.clear();
+        fields.clear();
     }
 
     /// The bytes that all of it was parsed from.
