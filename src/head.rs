@@ -306,9 +306,11 @@ fn parts(method: &[u8], line: &[u8], start: usize) -> Option<Target> {
 fn path_and_query(line: &[u8], start: usize) -> Option<(Span, Span, usize)> {
     let mark = start.wrapping_add(syntax::run(line.get(start..)?, syntax::PATH));
     let path = Span::new(start..mark);
-    let Some(query) = line.get(mark..)?.strip_prefix(b"?") else { return Some((path, Span::default(), mark)) };
+    if line.get(mark) != Some(&b'?') {
+        return Some((path, Span::default(), mark));
+    }
     let at = mark.wrapping_add(1);
-    let end = at.wrapping_add(syntax::run(query, syntax::QUERY));
+    let end = at.wrapping_add(syntax::run(line.get(at..)?, syntax::QUERY));
     Some((path, Span::new(at..end), end))
 }
 
