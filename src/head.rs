@@ -66,13 +66,13 @@ impl HeadParser {
         })
     }
 
-    /// Takes the head, which is here, into `head`.
+    /// Takes the head, which is here, into `head`, and tells how long it was.
     pub(crate) fn take(
         &mut self,
         incoming: &mut Incoming,
         config: &Config,
         head: &mut Head,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<usize, ProtocolError> {
         let Self { line, start, scan, .. } = core::mem::take(self);
         // Before their grammar, so malformed lines count too.
         let most = config.limits.fields;
@@ -89,7 +89,7 @@ impl HeadParser {
             // request-target" (RFC 9112 §3.2.2).
             head.headers.replace_host(line.parts.authority);
         }
-        Ok(())
+        Ok(end)
     }
 
     /// Whether the request line is here.
@@ -306,22 +306,25 @@ fn parts(method: &[u8], line: &[u8], start: usize) -> Option<Target> {
 fn path_and_query(line: &[u8], start: usize) -> Option<(Span, Span, usize)> {
     let mark = start.wrapping_add(syntax::run(line.get(start..)?, syntax::PATH));
     let path = Span::new(start..mark);
-    let Some(query) = line.get(mark..)?.strip_prefix(b"?") else { return Some((path, Span::default(), mark)) };
+    if line.get(mark) != Some(&b'?') {
+        return Some((path, Span::default(), mark));
+    }
     let at = mark.wrapping_add(1);
-    let end = at.wrapping_add(syntax::run(query, syntax::QUERY));
+    let end = at.wrapping_add(syntax::run(line.get(at..)?, syntax::QUERY));
     Some((path, Span::new(at..end), end))
 }
 
 /// The short way: takes a head as nearly all are, here to its end, without a fault, with a target in origin-form and
-/// few fields. False for any other, which then goes the long way: only there it is said what is wrong.
-pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, head: &mut Head) -> bool {
+/// few fields, and tells how long it was. `None` for any other, which then goes the long way: only there it is said what
+/// is wrong.
+pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, head: &mut Head) -> Option<usize> {
     let bytes: &[u8] = &incoming.bytes;
     let bytes = bytes.get(..config.limits.head_bytes).unwrap_or(bytes);
-    let Some(start) = whole_line(bytes, config, &mut head.line) else { return false };
+    let start = whole_line(bytes, config, &mut head.line)?;
     let most_lines = Headers::FEW.min(config.limits.fields);
-    let Ok(end) = read_fields(head, bytes, start, most_lines, config) else { return false };
+    let end = read_fields(head, bytes, start, most_lines, config).ok()?;
     take_bytes(incoming, end, head);
-    true
+    Some(end)
 }
 
 /// Takes the bytes of a head that was read.
@@ -337,22 +340,21 @@ fn take_bytes(incoming: &mut Incoming, end: usize, head: &mut Head) {
 fn whole_line(bytes: &[u8], config: &Config, line: &mut RequestLine) -> Option<usize> {
     let space = syntax::run(bytes, syntax::TOKEN);
     let start = space.wrapping_add(1);
-    let [b' ', b'/', ..] = bytes.get(space..)? else { return None };
+    let (method, [b' ', b'/', ..]) = bytes.split_at_checked(space)? else { return None };
     let (path, query, end) = path_and_query(bytes, start)?;
-    let version = match bytes.get(end..)?.strip_prefix(b" HTTP/1.")? {
-        [b'1', b'\r', b'\n', ..] => Version::Http11,
-        [b'0', b'\r', b'\n', ..] => Version::Http10,
+    let version = match bytes.get(end..)? {
+        rest if rest.starts_with(b" HTTP/1.1\r\n") => Version::Http11,
+        rest if rest.starts_with(b" HTTP/1.0\r\n") => Version::Http10,
         _ => return None,
     };
-    let (method, target) = (Span::new(0..space), Span::new(start..end));
-    if matches!(method.of(bytes), b"" | b"CONNECT" | b"PRI")
+    if matches!(method, b"" | b"CONNECT" | b"PRI")
         || space > config.limits.method_bytes
         || end.wrapping_sub(start) > config.limits.target_bytes
     {
         return None;
     }
     let parts = Target { form: TargetForm::Origin, path, query, authority: Span::default() };
-    *line = RequestLine { method, target, parts, version };
+    *line = RequestLine { method: Span::new(0..space), target: Span::new(start..end), parts, version };
     Some(end.wrapping_add(b" HTTP/1.1\r\n".len()))
 }
 
@@ -431,6 +433,11 @@ impl Said {
 
     #[inline(never)]
     fn add_options(&mut self, value: &[u8]) {
+        // All that a browser says; no list has to be parted for it.
+        if syntax::is_name(value, b"keep-alive") {
+            self.keep_alive = true;
+            return;
+        }
         for option in syntax::members(value) {
             self.odd_option |= !syntax::is_token(option);
             self.close |= syntax::is_name(option, b"close");
@@ -439,7 +446,7 @@ impl Said {
         }
     }
 
-    fn judge(self, version: Version, config: &Config) -> Result<Facts, ProtocolError> {
+    fn judge(&self, version: Version, config: &Config) -> Result<Facts, ProtocolError> {
         // "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host
         // header field and to any request message that contains more than one Host header field line or a Host header
         // field with an invalid field value" (RFC 9112 §3.2).

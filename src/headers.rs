@@ -46,10 +46,10 @@ struct Place {
 
 impl Place {
     /// The name of a field that was put in by the connection: there is none as sent.
-    const INSERTED: Span = Span { start: u32::MAX, end: u32::MAX };
+    const INSERTED: Span = Span { start: u32::MAX, len: 0 };
 
     fn name_len(self) -> usize {
-        if self.name == Self::INSERTED { "host".len() } else { self.name.range().len() }
+        if self.name == Self::INSERTED { "host".len() } else { self.name.len() }
     }
 }
 
@@ -57,7 +57,7 @@ impl Place {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     start: u32,
-    end: u32,
+    len: u32,
 }
 
 impl Span {
@@ -65,16 +65,27 @@ impl Span {
     #[allow(clippy::cast_possible_truncation, reason = "a head is no longer than 32 bits count")]
     pub(crate) fn new(range: Range<usize>) -> Self {
         debug_assert!(u32::try_from(range.end).is_ok(), "a head is no longer than 32 bits count");
-        Self { start: range.start as u32, end: range.end as u32 }
+        Self { start: range.start as u32, len: range.end.wrapping_sub(range.start) as u32 }
+    }
+
+    /// Where `part` is in `head`, which it is a part of. (No sum wraps: it is a place in `head`, or just behind it.)
+    #[inline]
+    fn of_part(part: &[u8], head: &[u8]) -> Self {
+        let start = part.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
+        Self::new(start..start.wrapping_add(part.len()))
     }
 
     pub(crate) fn is_empty(self) -> bool {
-        self.start >= self.end
+        self.len == 0
+    }
+
+    fn len(self) -> usize {
+        usize::try_from(self.len).unwrap_or(usize::MAX)
     }
 
     fn range(self) -> Range<usize> {
-        let offset = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
-        offset(self.start)..offset(self.end)
+        let start = usize::try_from(self.start).unwrap_or(usize::MAX);
+        start..start.saturating_add(self.len())
     }
 
     pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
@@ -177,51 +188,55 @@ impl Headers {
             return None;
         };
         let end = start.checked_add(parsed)?;
-        let is_line_end = |at: usize| head.get(..at).is_some_and(|lines| lines.ends_with(b"\r\n"));
-        if !is_line_end(end) || !is_line_end(end.checked_sub(2)?) {
+        if !head.get(..end)?.ends_with(b"\r\n\r\n") {
             return None;
         }
-
-        let origin = head.as_ptr().addr();
-        let span = |part: &[u8]| {
-            let at = part.as_ptr().addr().wrapping_sub(origin);
-            Span::new(at..at.saturating_add(part.len()))
-        };
-        let Self { names, fields, .. } = self;
-        fields.clear();
-        fields.reserve_exact(found.len());
-        names.clear();
-        names.reserve_exact(found.iter().map(|field| field.name.len()).sum());
         for field in found {
             let name = field.name.as_bytes();
-            let at = span(name);
             // Where it begins the line before it has ended.
-            if at.range().start > start && !is_line_end(at.range().start) {
+            let at = Span::of_part(name, head).range().start;
+            if at != start && !head.get(..at)?.ends_with(b"\r\n") {
                 return None;
             }
             see(name, field.value);
-            names.push_str(field.name);
-            // The parser gives an empty value a place of its own.
-            let value = if field.value.is_empty() { Span::default() } else { span(field.value) };
-            fields.push(Place { name: at, value });
         }
-        names.make_ascii_lowercase();
+        self.place(head, found);
         Some(end)
     }
 
-    /// Forgets the fields. Their memory is kept for the next head if it is `most_bytes` or less; that of a head which
-    /// took its read buffer over is more, so no read buffer is held.
+    /// Keeps where the fields are in `head`, and their names.
+    fn place(&mut self, head: &[u8], found: &[httparse::Header<'_>]) {
+        let Self { names, fields, .. } = self;
+        fields.clear();
+        fields.reserve_exact(found.len());
+        fields.extend(found.iter().map(|field| Place {
+            name: Span::of_part(field.name.as_bytes(), head),
+            value: Span::of_part(field.value, head),
+        }));
+        names.clear();
+        names.reserve_exact(found.iter().map(|field| field.name.len()).sum());
+        names.extend(found.iter().map(|field| field.name));
+        names.make_ascii_lowercase();
+    }
+
+    /// Forgets the fields. Of their memory at most `most_bytes` are kept for the next head; that of a head which took
+    /// its read buffer over is more, so no read buffer is held.
     pub(crate) fn empty(&mut self, most_bytes: usize) {
-        if self.raw.capacity() > most_bytes {
-            self.raw = BytesMut::new();
+        let Self { raw, names, fields } = self;
+        if raw.capacity() > most_bytes {
+            *raw = BytesMut::new();
         }
-        self.raw.clear();
-        let fields = self.fields.capacity().saturating_mul(Self::BYTES_A_FIELD);
-        if self.names.capacity().saturating_add(fields).saturating_add(self.raw.capacity()) > most_bytes {
-            *self = Self::default();
+        let bytes_of_fields = fields.capacity().saturating_mul(Self::BYTES_A_FIELD);
+        let others = raw.capacity().saturating_add(names.capacity());
+        if others.saturating_add(bytes_of_fields) > most_bytes {
+            *fields = Vec::new();
         }
-        self.names.clear();
-        self.fields.clear();
+        if others > most_bytes {
+            *names = String::new();
+        }
+        raw.clear();
+        names.clear();
+        fields.clear();
     }
 
     /// The bytes that all of it was parsed from.

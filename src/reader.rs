@@ -83,13 +83,13 @@ impl Reader {
         if self.head.has_skipped() {
             return None;
         }
-        let here = self.incoming.bytes.len();
         let mut request = Request::renewed(self.request.take());
-        if !head::take_whole(&mut self.incoming, config, request.head_mut()) {
+        let taken = request.own_head().and_then(|head| head::take_whole(&mut self.incoming, config, head));
+        let Some(length) = taken else {
             self.request = request.try_empty(KEPT_BYTES).then_some(request);
             return None;
-        }
-        self.count(here.saturating_sub(self.incoming.bytes.len()));
+        };
+        self.count(length);
         let begun = self.begin(&request);
         self.request = Some(request);
         Some(begun)
@@ -102,11 +102,10 @@ impl Reader {
 
     /// The next request, whose head is here.
     pub(crate) fn request(&mut self, config: &Config) -> Result<Request, ProtocolError> {
-        let here = self.incoming.bytes.len();
         let mut request = Request::renewed(self.request.take());
-        self.head.take(&mut self.incoming, config, request.head_mut())?;
+        let length = self.head.take(&mut self.incoming, config, request.head_mut())?;
         // A whole head is looked at once more, by the parser of its fields.
-        self.count(here.saturating_sub(self.incoming.bytes.len()).saturating_mul(2));
+        self.count(length.saturating_mul(2));
         let begun = self.begin(&request);
         self.request = Some(request);
         Ok(begun)

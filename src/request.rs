@@ -110,6 +110,11 @@ impl Request {
         }
     }
 
+    /// To read into, if nobody else holds it.
+    pub(crate) fn own_head(&mut self) -> Option<&mut Head> {
+        Arc::get_mut(&mut self.0)
+    }
+
     /// To read into; nobody else holds it.
     pub(crate) fn head_mut(&mut self) -> &mut Head {
         debug_assert!(Arc::get_mut(&mut self.0).is_some(), "a head that somebody holds would be copied");
@@ -119,8 +124,7 @@ impl Request {
     /// Forgets its fields, and keeps at most `most_bytes` of their memory. False if somebody else holds it, too: then
     /// nothing is done.
     pub(crate) fn try_empty(&mut self, most_bytes: usize) -> bool {
-        let head = Arc::get_mut(&mut self.0);
-        head.map(|head| head.headers.empty(most_bytes)).is_some()
+        self.own_head().map(|head| head.headers.empty(most_bytes)).is_some()
     }
 
     /// The method, as it came: "get" is not "GET" (RFC 9110 §9.1).

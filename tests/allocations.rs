@@ -31,7 +31,7 @@ const GOAL_BYTES: usize = 100;
 const MOST_IN_A_HUNDRED: [Most; 12] = [
     Most { workload: "get-min", read: 0, bytes: 100, lent: 100 },
     Most { workload: "get-browser", read: 0, bytes: 100, lent: 200 },
-    Most { workload: "get-proxied", read: 200, bytes: 300, lent: 400 },
+    Most { workload: "get-proxied", read: 100, bytes: 200, lent: 300 },
     Most { workload: "get-page", read: 400, bytes: 500, lent: 600 },
     Most { workload: "post-1k", read: 0, bytes: 100, lent: 200 },
     Most { workload: "post-chunked-64k", read: 0, bytes: 300, lent: 300 },
@@ -39,7 +39,7 @@ const MOST_IN_A_HUNDRED: [Most; 12] = [
     Most { workload: "stream-1m", read: 0, bytes: 100, lent: 100 },
     Most { workload: "drip", read: 0, bytes: 100, lent: 400 },
     Most { workload: "drip-16k", read: 300, bytes: 800, lent: 1000 },
-    Most { workload: "growth-4k", read: 200, bytes: 500, lent: 600 },
+    Most { workload: "growth-4k", read: 100, bytes: 400, lent: 500 },
     Most { workload: "line-8k", read: 0, bytes: 400, lent: 500 },
 ];
 

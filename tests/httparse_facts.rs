@@ -282,6 +282,21 @@ fn httparse_bounds_the_number_of_fields_and_nothing_else() {
 }
 
 #[test]
+fn names_and_values_are_parts_of_what_is_parsed() {
+    // Where they are is what we keep of them, also of empty ones.
+    let bytes = b"host: a\r\nempty:\r\nblank: \t \r\n\r\n";
+    let mut table = [EMPTY_HEADER; 3];
+    let (_, fields) = httparse::parse_headers(bytes, &mut table).unwrap().unwrap();
+    for part in fields.iter().flat_map(|field| [field.name.as_bytes(), field.value]) {
+        let (all, part) = (bytes.as_ptr_range(), part.as_ptr_range());
+        assert!(all.start <= part.start && part.end <= all.end);
+    }
+    let request = ask_us(&Config::default(), &[b"GET / HTTP/1.1\r\n", &bytes[..]].concat()).ok().flatten().unwrap();
+    let values: Vec<_> = request.headers().iter().map(|field| field.value()).collect();
+    assert_eq!(values, [&b"a"[..], b"", b""]);
+}
+
+#[test]
 fn httparse_accepts_trailers_that_we_do_not() {
     let rows: [Row<'_>; 8] = [
         ("A17", b"X: y\n\n", Accepts, Refused(400)),
