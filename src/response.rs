@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::config::MAX_LENGTH;
 use crate::error::Misuse;
 use crate::headers;
-use crate::syntax::{self, Digits};
+use crate::syntax;
 
 /// A header as an application sends it: name and value.
 pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
@@ -131,8 +131,10 @@ pub(crate) fn write_status_line(status: u16, into: &mut Vec<u8>) {
     } else {
         // "A server MUST send the space that separates the status-code from the reason-phrase even when the
         // reason-phrase is absent" (RFC 9112 §4).
+        let digits =
+            [status / 100, status / 10, status].map(|number| b'0'.wrapping_add(u8::try_from(number % 10).unwrap_or(0)));
         into.extend_from_slice(b"HTTP/1.1 ");
-        into.extend_from_slice(Digits::decimal(status.into()).as_bytes());
+        into.extend_from_slice(&digits);
         into.extend_from_slice(b" \r\n");
     }
 }

@@ -179,52 +179,6 @@ pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
     }
 }
 
-/// A number as text, without a `fmt::Formatter`: it is written for every response and every chunk.
-pub(crate) struct Digits {
-    /// The digits, at most 20, at its end, but for a line end.
-    text: [u8; 22],
-    start: usize,
-}
-
-impl Digits {
-    const END: usize = 20;
-
-    pub(crate) fn decimal(number: u64) -> Self {
-        Self::by(number, |number| (number / 10, number % 10))
-    }
-
-    pub(crate) fn hex(number: u64) -> Self {
-        Self::by(number, |number| (number >> 4, number & 15))
-    }
-
-    /// `split` parts a number from its last digit.
-    #[inline]
-    fn by(mut number: u64, split: impl Fn(u64) -> (u64, u64)) -> Self {
-        let mut text = *b"00000000000000000000\r\n";
-        let mut start = Self::END;
-        loop {
-            let (rest, digit) = split(number);
-            start = start.wrapping_sub(1);
-            if let Some(place) = text.get_mut(start) {
-                *place = b"0123456789abcdef".get(usize::try_from(digit).unwrap_or(0)).copied().unwrap_or(b'0');
-            }
-            if rest == 0 {
-                return Self { text, start };
-            }
-            number = rest;
-        }
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.text.get(self.start..Self::END).unwrap_or_default()
-    }
-
-    /// With CRLF behind it.
-    pub(crate) fn with_line_end(&self) -> &[u8] {
-        self.text.get(self.start..).unwrap_or_default()
-    }
-}
-
 /// Whether there is a line feed. Every head is scanned for them before anything else looks at it, so what has none is
 /// passed in blocks.
 #[inline]
