@@ -127,11 +127,17 @@ impl Buffer {
 
     /// Where content is queued behind it, it does not grow, while what is behind the content may: so it keeps no more
     /// than twice what it holds.
+    #[inline]
     fn trim(&mut self) {
-        if self.text.capacity() > self.bytes().len().saturating_mul(2).max(SPARE) {
-            self.forget_written();
-            self.text.shrink_to_fit();
+        if self.text.capacity() > SPARE && self.text.capacity() > self.bytes().len().saturating_mul(2) {
+            self.give_back();
         }
+    }
+
+    #[cold]
+    fn give_back(&mut self) {
+        self.forget_written();
+        self.text.shrink_to_fit();
     }
 
     fn forget_written(&mut self) {
@@ -231,8 +237,10 @@ impl Outgoing {
         self.accept(content.length());
         if self.queue.is_empty() {
             self.front.trim();
-            // Mostly there is one, and an idle connection can keep its memory.
-            self.queue.reserve_exact(1);
+            if self.queue.capacity() == 0 {
+                // Mostly there is one, and an idle connection can keep its memory.
+                self.queue = VecDeque::with_capacity(1);
+            }
         }
         self.queue.push_back(Item { content, behind: Text::EMPTY });
     }
