@@ -18,6 +18,9 @@ const SPARE: usize = 1024;
 /// more it would make the queue larger.
 const SHORT: usize = 15;
 
+/// Behind `chunk-data` (RFC 9112 §7.1).
+const LINE_END: &[u8] = b"\r\n";
+
 /// A part of a body.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
@@ -224,16 +227,21 @@ impl Outgoing {
         text.clear();
     }
 
-    /// Queues content, which is not empty.
-    pub(crate) fn push(&mut self, content: Content) {
+    /// Queues content, which is not empty, and where it is the data of a chunk the line end behind it.
+    pub(crate) fn push(&mut self, content: Content, is_chunk: bool) {
         debug_assert!(content.length() > 0, "nothing is moved for nothing");
         match content {
-            Content::Bytes(bytes) if bytes.len() < COPIED_BELOW => self.put(&bytes),
-            Content::Bytes(_) | Content::Part { .. } => self.queue_up(content),
+            Content::Bytes(bytes) if bytes.len() < COPIED_BELOW => {
+                self.put(&bytes);
+                if is_chunk {
+                    self.put(LINE_END);
+                }
+            }
+            Content::Bytes(_) | Content::Part { .. } => self.queue_up(content, is_chunk),
         }
     }
 
-    fn queue_up(&mut self, content: Content) {
+    fn queue_up(&mut self, content: Content, is_chunk: bool) {
         self.accept(content.length());
         if self.queue.is_empty() {
             self.front.trim();
@@ -242,7 +250,12 @@ impl Outgoing {
                 self.queue = VecDeque::with_capacity(1);
             }
         }
-        self.queue.push_back(Item { content, behind: Text::EMPTY });
+        let mut item = Item { content, behind: Text::EMPTY };
+        if is_chunk {
+            self.accept(count(LINE_END.len()));
+            item.behind.push(LINE_END);
+        }
+        self.queue.push_back(item);
     }
 
     /// Whether all of it is written.

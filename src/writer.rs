@@ -200,13 +200,11 @@ impl Writer {
     pub(crate) fn write_body(&mut self, content: Content, last: bool) {
         // Nothing of an empty part: an empty chunk would end the body.
         if self.encoder.is_written() && content.length() > 0 {
-            if self.encoder.is_chunked() {
+            let is_chunk = self.encoder.is_chunked();
+            if is_chunk {
                 chunked::encode_size(content.length(), &mut self.outgoing);
             }
-            self.outgoing.push(content);
-            if self.encoder.is_chunked() {
-                self.outgoing.put(b"\r\n");
-            }
+            self.outgoing.push(content, is_chunk);
         }
         if last {
             self.finish_body();
