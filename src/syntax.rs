@@ -153,8 +153,8 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
         return None;
     }
     digits.iter().try_fold(0_u64, |number, &digit| {
-        digit.is_ascii_digit().then_some(())?;
-        number.checked_mul(10)?.checked_add(u64::from(digit.wrapping_sub(b'0')))
+        let is_digit = digit.is_ascii_digit();
+        is_digit.then(|| number.wrapping_mul(10).wrapping_add(digit.wrapping_sub(b'0').into()))
     })
 }
 
