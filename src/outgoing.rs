@@ -113,7 +113,7 @@ impl Buffer {
 
     #[inline]
     fn push(&mut self, piece: &[u8]) {
-        if self.text.capacity().saturating_sub(self.text.len()) < piece.len() {
+        if self.text.spare_capacity_mut().len() < piece.len() {
             self.make_room(piece.len());
         }
         self.text.extend_from_slice(piece);
