@@ -54,6 +54,12 @@ struct Item {
     behind: Text,
 }
 
+impl Item {
+    fn length(&self) -> u64 {
+        self.content.length().saturating_add(count(self.behind.bytes().len()))
+    }
+}
+
 /// Pieces put together, of which none is written.
 #[derive(Clone, Debug)]
 enum Text {
@@ -276,15 +282,14 @@ impl Outgoing {
     }
 
     fn queue_up(&mut self, content: Content, is_chunk: bool) {
-        self.accept(content.length());
         if self.queue.is_empty() {
             self.front.trim();
         }
         let mut item = Item { content, behind: Text::EMPTY };
         if is_chunk {
-            self.accept(count(LINE_END.len()));
             item.behind.push(LINE_END);
         }
+        self.accept(item.length());
         self.queue.push(item);
     }
 
@@ -349,9 +354,7 @@ impl Outgoing {
     #[cold]
     fn count_again(&self) -> u64 {
         let front = self.in_flight.saturating_add(count(self.front.rest().len()));
-        let items =
-            self.queue.rest().iter().map(|item| item.content.length().saturating_add(count(item.behind.bytes().len())));
-        items.fold(front, u64::saturating_add)
+        self.queue.rest().iter().map(Item::length).fold(front, u64::saturating_add)
     }
 
     fn accept(&mut self, length: u64) {
