@@ -95,7 +95,8 @@ fn all_in_blocks(bytes: &[u8], is_usual: impl Fn(u8) -> bool + Copy) -> bool {
         let (blocks, _) = bytes.as_chunks::<16>();
         all_of(last, is_usual) && blocks.iter().all(|block| all_of(block, is_usual))
     } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        all_of(first, is_usual) && all_of(last, is_usual)
+        // Both before there is a way out: they fit one register.
+        all_of(first, is_usual) & all_of(last, is_usual)
     } else {
         false
     }
