@@ -113,6 +113,7 @@ impl Connection {
         self.state.on(event).map(|(state, _)| state)
     }
 
+    #[inline(never)] // each part of a body would pay for what it saves on the stack
     fn send_start(&mut self, status: u16, headers: &[Pair<'_>], trailers: bool) -> Result<(), SendError> {
         if self.writer.switches(status) {
             return self.send_switch(status, headers);
