@@ -113,6 +113,7 @@ impl Connection {
         self.state.on(event).map(|(state, _)| state)
     }
 
+    #[inline(never)] // each part of a body would pay for what it saves on the stack
     fn send_start(&mut self, status: u16, headers: &[Pair<'_>], trailers: bool) -> Result<(), SendError> {
         if self.writer.switches(status) {
             return self.send_switch(status, headers);
@@ -161,7 +162,7 @@ impl Connection {
             (false, true) => self.after(Event::ResponseEnd)?,
             (false, false) => self.after(Event::ResponseBodyEnd)?,
         };
-        let checked = self.writer.check_body(&content, !more_body)?;
+        self.writer.count_body(&content, !more_body)?;
         let before = core::mem::replace(&mut self.state, after);
         if completes {
             self.settle_early_response();
@@ -169,7 +170,7 @@ impl Connection {
         if before.writing == Writing::Held {
             self.writer.release_head(self.state.next != Next::Request);
         }
-        self.writer.write_body(content, checked, completes);
+        self.writer.write_body(content, completes);
         Ok(())
     }
 
