@@ -159,17 +159,17 @@ impl BodyEncoder {
         Self(body)
     }
 
-    /// The encoder behind a part of this length, or why there may be none: the part passes the
-    /// `content-length`, or ends the body short of it.
-    pub(crate) fn after(self, length: u64, last: bool) -> Result<Self, Misuse> {
-        match self.0 {
-            ResponseBody::None | ResponseBody::Chunked | ResponseBody::UntilClose => Ok(self),
-            ResponseBody::Length(left) => match left.checked_sub(length) {
-                None => Err(Misuse::BodyTooLong),
-                Some(1..) if last => Err(Misuse::BodyTooShort),
-                Some(left) => Ok(Self(ResponseBody::Length(left))),
-            },
+    /// Takes a part of this length, unless it passes the `content-length`, or ends the body short of it: then nothing
+    /// is changed.
+    pub(crate) fn take(&mut self, length: u64, last: bool) -> Result<(), Misuse> {
+        if let ResponseBody::Length(left) = &mut self.0 {
+            match left.checked_sub(length) {
+                None => return Err(Misuse::BodyTooLong),
+                Some(1..) if last => return Err(Misuse::BodyTooShort),
+                Some(rest) => *left = rest,
+            }
         }
+        Ok(())
     }
 
     /// Without what decides nothing while it is large.

@@ -6,7 +6,7 @@
 use crate::config::{Limits, MAX_LENGTH};
 use crate::error::{Limit, ProtocolError};
 use crate::outgoing::Outgoing;
-use crate::syntax::{self, Digits};
+use crate::syntax;
 
 /// Where the decoder is in
 /// `chunked-body = *( chunk-size [ chunk-ext ] CRLF chunk-data CRLF ) 1*("0") [ chunk-ext ] CRLF trailer-section CRLF`.
@@ -226,8 +226,19 @@ fn plain_line(input: &[u8], limits: &Limits) -> Option<(usize, u64)> {
     None
 }
 
-/// The line of a chunk. Never of an empty one: that would end the body.
+/// The line of a chunk, `chunk-size CRLF`. Never of an empty one: that would end the body.
 pub(crate) fn encode_size(size: u64, into: &mut Outgoing) {
     debug_assert!(size > 0, "a chunk of no bytes is the last chunk");
-    into.put(Digits::hex(size).with_line_end());
+    let mut line = *b"0000000000000000\r\n";
+    let leading_zeros = usize::try_from(size.leading_zeros() / 4).unwrap_or(0);
+    let mut rest = size;
+    for place in line.iter_mut().take(16).skip(leading_zeros).rev() {
+        *place = last_hex_digit(rest);
+        rest >>= 4;
+    }
+    into.put(line.get(leading_zeros..).unwrap_or_default());
+}
+
+fn last_hex_digit(number: u64) -> u8 {
+    b"0123456789abcdef".get(usize::try_from(number & 15).unwrap_or(0)).copied().unwrap_or(b'0')
 }

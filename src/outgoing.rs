@@ -1,8 +1,7 @@
 //! What was accepted and not yet written: bytes and opaque parts, in order.
 
-use alloc::collections::{VecDeque, vec_deque};
 use alloc::vec::Vec;
-use core::fmt;
+use core::{fmt, slice};
 
 use bytes::{Buf as _, Bytes};
 
@@ -17,6 +16,9 @@ const SPARE: usize = 1024;
 /// Longest text behind content that needs no memory of its own: the lines around a chunk are shorter. With one byte
 /// more it would make the queue larger.
 const SHORT: usize = 15;
+
+/// Behind `chunk-data` (RFC 9112 §7.1).
+const LINE_END: &[u8] = b"\r\n";
 
 /// A part of a body.
 #[derive(Clone, Debug)]
@@ -50,6 +52,12 @@ impl Content {
 struct Item {
     content: Content,
     behind: Text,
+}
+
+impl Item {
+    fn length(&self) -> u64 {
+        self.content.length().saturating_add(count(self.behind.bytes().len()))
+    }
 }
 
 /// Pieces put together, of which none is written.
@@ -92,28 +100,22 @@ impl Text {
     }
 }
 
-/// Pieces put together, of which some may be written. Its memory serves one response after the other.
-#[derive(Clone, Debug, Default)]
-struct Buffer {
-    text: Vec<u8>,
+/// Bytes or items in order, of which the first may be written. Its memory serves one response after the other.
+#[derive(Clone, Debug)]
+struct Buffer<T> {
+    all: Vec<T>,
+    /// How many are: never all, as then they are forgotten.
     written: usize,
 }
 
-impl Buffer {
-    fn bytes(&self) -> &[u8] {
-        self.text.get(self.written..).unwrap_or_default()
+impl<T> Buffer<T> {
+    fn rest(&self) -> &[T] {
+        self.all.get(self.written..).unwrap_or_default()
     }
 
     fn is_empty(&self) -> bool {
-        self.written == self.text.len()
-    }
-
-    #[inline]
-    fn push(&mut self, piece: &[u8]) {
-        if self.text.capacity().saturating_sub(self.text.len()) < piece.len() {
-            self.make_room(piece.len());
-        }
-        self.text.extend_from_slice(piece);
+        debug_assert!(self.written < self.all.len().max(1), "what is written to its end is forgotten");
+        self.all.is_empty()
     }
 
     /// Where more is always queued before all is written, what is written would be kept for ever: it is let go. What
@@ -121,34 +123,81 @@ impl Buffer {
     #[cold]
     fn make_room(&mut self, length: usize) {
         self.forget_written();
-        let here = self.text.len();
-        self.text.reserve_exact(length.max(here / 2).max(SPARE.saturating_sub(here)));
-    }
-
-    /// Where content is queued behind it, it does not grow, while what is behind the content may: so it keeps no more
-    /// than twice what it holds.
-    fn trim(&mut self) {
-        if self.text.capacity() > self.bytes().len().saturating_mul(2).max(SPARE) {
-            self.forget_written();
-            self.text.shrink_to_fit();
-        }
+        self.all.reserve_exact(length.max(self.all.len() / 2));
     }
 
     fn forget_written(&mut self) {
-        self.text.drain(..self.written);
+        self.all.drain(..self.written);
         self.written = 0;
     }
 
     fn advance(&mut self, length: usize) {
         self.written = self.written.saturating_add(length);
-        if self.written >= self.text.len() {
+        if self.written >= self.all.len() {
             self.clear();
         }
     }
 
     fn clear(&mut self) {
         self.written = 0;
-        self.text.clear();
+        self.all.clear();
+    }
+}
+
+impl<T> Default for Buffer<T> {
+    fn default() -> Self {
+        Self { all: Vec::new(), written: 0 }
+    }
+}
+
+impl Buffer<u8> {
+    #[inline]
+    fn push(&mut self, piece: &[u8]) {
+        if self.all.spare_capacity_mut().len() < piece.len() {
+            self.make_room(piece.len().max(SPARE.saturating_sub(self.rest().len())));
+        }
+        self.all.extend_from_slice(piece);
+    }
+
+    /// Where content is queued behind it, it does not grow, while what is behind the content may: so it keeps no more
+    /// than twice what it holds.
+    #[inline]
+    fn trim(&mut self) {
+        if self.all.capacity() > SPARE && self.all.capacity() > self.rest().len().saturating_mul(2) {
+            self.give_back();
+        }
+    }
+
+    #[cold]
+    fn give_back(&mut self) {
+        self.forget_written();
+        self.all.shrink_to_fit();
+    }
+}
+
+impl Buffer<Item> {
+    fn push(&mut self, item: Item) {
+        if self.all.len() == self.all.capacity() {
+            // Mostly there is one, and an idle connection can keep its memory.
+            self.make_room(1);
+        }
+        self.all.push(item);
+    }
+
+    fn first_mut(&mut self) -> Option<&mut Item> {
+        self.all.get_mut(self.written)
+    }
+
+    fn last_mut(&mut self) -> Option<&mut Item> {
+        self.all.last_mut()
+    }
+
+    /// The first one, of which nothing is kept.
+    fn pop(&mut self) -> Option<Item> {
+        let nothing = Item { content: Content::Bytes(Bytes::new()), behind: Text::EMPTY };
+        let first = core::mem::replace(self.first_mut()?, nothing);
+        self.advance(1);
+        Some(first)
     }
 }
 
@@ -157,9 +206,9 @@ pub(crate) struct Outgoing {
     /// Taken by a kernel that keeps it, and not yet written.
     in_flight: u64,
     /// The text that comes first.
-    front: Buffer,
+    front: Buffer<u8>,
     /// Behind it.
-    queue: VecDeque<Item>,
+    queue: Buffer<Item>,
     /// Of all of it, so 0 only if there is nothing; the most that can be counted where opaque parts are longer than
     /// that.
     unwritten: u64,
@@ -182,7 +231,7 @@ impl Outgoing {
     #[inline]
     pub(crate) fn put(&mut self, piece: &[u8]) {
         self.accept(count(piece.len()));
-        match self.queue.back_mut() {
+        match self.queue.last_mut() {
             None => self.front.push(piece),
             Some(last) => last.behind.push(piece),
         }
@@ -200,41 +249,48 @@ impl Outgoing {
 
     /// The memory of what was written, for the next head.
     pub(crate) fn take_spare(&mut self) -> Vec<u8> {
-        if self.has_spare() { core::mem::take(&mut self.front.text) } else { Vec::new() }
+        if self.has_spare() { core::mem::take(&mut self.front.all) } else { Vec::new() }
     }
 
     fn has_spare(&self) -> bool {
-        self.front.is_empty() && self.front.text.capacity() <= SPARE
+        self.front.is_empty() && self.front.all.capacity() <= SPARE
     }
 
     /// Queues all of `text`, which is left empty.
     pub(crate) fn append(&mut self, text: &mut Vec<u8>) {
         if self.has_spare() && self.queue.is_empty() {
             self.accept(count(text.len()));
-            core::mem::swap(&mut self.front.text, text);
+            core::mem::swap(&mut self.front.all, text);
         } else {
             self.put(text);
         }
         text.clear();
     }
 
-    /// Queues content, which is not empty.
-    pub(crate) fn push(&mut self, content: Content) {
+    /// Queues content, which is not empty, and where it is the data of a chunk the line end behind it.
+    pub(crate) fn push(&mut self, content: Content, is_chunk: bool) {
         debug_assert!(content.length() > 0, "nothing is moved for nothing");
         match content {
-            Content::Bytes(bytes) if bytes.len() < COPIED_BELOW => self.put(&bytes),
-            Content::Bytes(_) | Content::Part { .. } => self.queue_up(content),
+            Content::Bytes(bytes) if bytes.len() < COPIED_BELOW => {
+                self.put(&bytes);
+                if is_chunk {
+                    self.put(LINE_END);
+                }
+            }
+            Content::Bytes(_) | Content::Part { .. } => self.queue_up(content, is_chunk),
         }
     }
 
-    fn queue_up(&mut self, content: Content) {
-        self.accept(content.length());
+    fn queue_up(&mut self, content: Content, is_chunk: bool) {
         if self.queue.is_empty() {
             self.front.trim();
-            // Mostly there is one, and an idle connection can keep its memory.
-            self.queue.reserve_exact(1);
         }
-        self.queue.push_back(Item { content, behind: Text::EMPTY });
+        let mut item = Item { content, behind: Text::EMPTY };
+        if is_chunk {
+            item.behind.push(LINE_END);
+        }
+        self.accept(item.length());
+        self.queue.push(item);
     }
 
     /// Whether all of it is written.
@@ -262,10 +318,10 @@ impl Outgoing {
         self.in_flight = self.in_flight.saturating_sub(landed);
         let mut left = written.saturating_sub(landed);
         loop {
-            let first = self.front.bytes().len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let first = self.front.rest().len().min(usize::try_from(left).unwrap_or(usize::MAX));
             self.front.advance(first);
             left = left.saturating_sub(count(first));
-            let Some(item) = self.queue.front_mut() else { break };
+            let Some(item) = self.queue.first_mut() else { break };
             let length = item.content.length();
             if left < length {
                 item.content.advance(left);
@@ -287,8 +343,8 @@ impl Outgoing {
     /// The text behind the first content comes to the front, where there is none.
     fn content_is_gone(&mut self) {
         debug_assert!(self.front.is_empty(), "what comes first is written first");
-        match self.queue.pop_front().map(|item| item.behind) {
-            Some(Text::Long(text)) => self.front.text = text,
+        match self.queue.pop().map(|item| item.behind) {
+            Some(Text::Long(text)) => self.front.all = text,
             Some(short) => self.front.push(short.bytes()),
             None => {}
         }
@@ -297,10 +353,8 @@ impl Outgoing {
     /// What is unwritten, where it may have been beyond counting: nobody knows how far.
     #[cold]
     fn count_again(&self) -> u64 {
-        let front = self.in_flight.saturating_add(count(self.front.bytes().len()));
-        let items =
-            self.queue.iter().map(|item| item.content.length().saturating_add(count(item.behind.bytes().len())));
-        items.fold(front, u64::saturating_add)
+        let front = self.in_flight.saturating_add(count(self.front.rest().len()));
+        self.queue.rest().iter().map(Item::length).fold(front, u64::saturating_add)
     }
 
     fn accept(&mut self, length: u64) {
@@ -309,24 +363,24 @@ impl Outgoing {
 
     /// The chunks to write now: up to the first opaque part.
     pub(crate) fn chunks(&self) -> Chunks<'_> {
-        Chunks { text: self.front.bytes(), items: self.queue.iter() }
+        Chunks { text: self.front.rest(), items: self.queue.rest().iter() }
     }
 
     /// The first chunk, for a kernel that keeps it.
     pub(crate) fn take(&mut self) -> Option<Bytes> {
         let bytes = if self.front.is_empty() {
-            let Content::Bytes(bytes) = &mut self.queue.front_mut()?.content else { return None };
+            let Content::Bytes(bytes) = &mut self.queue.first_mut()?.content else { return None };
             let bytes = core::mem::take(bytes);
             self.content_is_gone();
             bytes
-        } else if self.front.text.capacity() <= SPARE {
+        } else if self.front.all.capacity() <= SPARE {
             // Its memory stays for what is next, and the kernel keeps no more of it than it writes.
-            let bytes = Bytes::copy_from_slice(self.front.bytes());
+            let bytes = Bytes::copy_from_slice(self.front.rest());
             self.front.clear();
             bytes
         } else {
-            let Buffer { text, written } = core::mem::take(&mut self.front);
-            let mut bytes = Bytes::from(text);
+            let Buffer { all, written } = core::mem::take(&mut self.front);
+            let mut bytes = Bytes::from(all);
             bytes.advance(written);
             bytes
         };
@@ -339,7 +393,7 @@ impl Outgoing {
         if !self.front.is_empty() {
             return Due::Bytes;
         }
-        match self.queue.front().map(|item| &item.content) {
+        match self.queue.rest().first().map(|item| &item.content) {
             // Behind bytes that a kernel keeps nothing is due before they are written.
             Some(Content::Part { .. }) if self.in_flight > 0 => Due::Nothing,
             Some(&Content::Part { token, length }) => Due::Part { token, remaining: length },
@@ -356,12 +410,12 @@ impl Outgoing {
     /// Gives large buffers back, where there is nothing to write.
     pub(crate) fn shrink(&mut self, keep_bytes: usize) {
         debug_assert!(self.is_empty(), "what is unwritten is kept");
-        let queue = self.queue.capacity().saturating_mul(size_of::<Item>());
-        if self.front.text.capacity().saturating_add(queue) > keep_bytes {
+        let queue = self.queue.all.capacity().saturating_mul(size_of::<Item>());
+        if self.front.all.capacity().saturating_add(queue) > keep_bytes {
             self.front = Buffer::default();
         }
         if queue > keep_bytes {
-            self.queue = VecDeque::new();
+            self.queue = Buffer::default();
         }
     }
 }
@@ -386,7 +440,7 @@ fn count(length: usize) -> u64 {
 pub struct Chunks<'a> {
     /// Before the items; empty when it was given, or is.
     text: &'a [u8],
-    items: vec_deque::Iter<'a, Item>,
+    items: slice::Iter<'a, Item>,
 }
 
 impl<'a> Iterator for Chunks<'a> {
@@ -398,7 +452,7 @@ impl<'a> Iterator for Chunks<'a> {
         }
         let item = self.items.next()?;
         let Content::Bytes(bytes) = &item.content else {
-            self.items = vec_deque::Iter::default();
+            self.items = slice::Iter::default();
             return None;
         };
         self.text = item.behind.bytes();

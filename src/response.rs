@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::config::MAX_LENGTH;
 use crate::error::Misuse;
 use crate::headers;
-use crate::syntax::{self, Digits};
+use crate::syntax;
 
 /// A header as an application sends it: name and value.
 pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
@@ -126,15 +126,21 @@ pub(crate) fn write_trailers(headers: &[Pair<'_>], into: &mut Vec<u8>) -> Result
 /// `status-line = HTTP-version SP status-code SP [ reason-phrase ] CRLF` (RFC 9112 §4). Ours is the version of the
 /// server, not of the request (RFC 9110 §6.2).
 pub(crate) fn write_status_line(status: u16, into: &mut Vec<u8>) {
-    if let Some(line) = registered_status_line(status) {
-        into.extend_from_slice(line.as_bytes());
-    } else {
-        // "A server MUST send the space that separates the status-code from the reason-phrase even when the
-        // reason-phrase is absent" (RFC 9112 §4).
-        into.extend_from_slice(b"HTTP/1.1 ");
-        into.extend_from_slice(Digits::decimal(status.into()).as_bytes());
-        into.extend_from_slice(b" \r\n");
+    match registered_status_line(status) {
+        Some(line) => into.extend_from_slice(line.as_bytes()),
+        None => write_line_without_reason(status, into),
     }
+}
+
+/// "A server MUST send the space that separates the status-code from the reason-phrase even when the reason-phrase is
+/// absent" (RFC 9112 §4).
+#[cold] // most statuses are registered
+fn write_line_without_reason(status: u16, into: &mut Vec<u8>) {
+    let digits =
+        [status / 100, status / 10, status].map(|number| b'0'.wrapping_add(u8::try_from(number % 10).unwrap_or(0)));
+    into.extend_from_slice(b"HTTP/1.1 ");
+    into.extend_from_slice(&digits);
+    into.extend_from_slice(b" \r\n");
 }
 
 /// `field-line = field-name ":" OWS field-value OWS` and CRLF (RFC 9112 §5).
@@ -172,6 +178,7 @@ macro_rules! registered_status_lines {
     ($($status:literal $reason:literal)*) => {
         /// The status lines of the IANA registry. No application supplies a reason phrase: it would be one more place
         /// to inject into.
+        #[inline(never)] // it is a large table, of which one is enough
         fn registered_status_line(status: u16) -> Option<&'static str> {
             match status {
                 $($status => Some(concat!("HTTP/1.1 ", $status, " ", $reason, "\r\n")),)*

@@ -95,7 +95,8 @@ fn all_in_blocks(bytes: &[u8], is_usual: impl Fn(u8) -> bool + Copy) -> bool {
         let (blocks, _) = bytes.as_chunks::<16>();
         all_of(last, is_usual) && blocks.iter().all(|block| all_of(block, is_usual))
     } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        all_of(first, is_usual) && all_of(last, is_usual)
+        // Both before there is a way out: they fit one register.
+        all_of(first, is_usual) & all_of(last, is_usual)
     } else {
         false
     }
@@ -153,8 +154,8 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
         return None;
     }
     digits.iter().try_fold(0_u64, |number, &digit| {
-        digit.is_ascii_digit().then_some(())?;
-        number.checked_mul(10)?.checked_add(u64::from(digit.wrapping_sub(b'0')))
+        let is_digit = digit.is_ascii_digit();
+        is_digit.then(|| number.wrapping_mul(10).wrapping_add(digit.wrapping_sub(b'0').into()))
     })
 }
 
@@ -176,52 +177,6 @@ pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
         b'a'..=b'f' => Some(byte.wrapping_sub(b'a').wrapping_add(10)),
         b'A'..=b'F' => Some(byte.wrapping_sub(b'A').wrapping_add(10)),
         _ => None,
-    }
-}
-
-/// A number as text, without a `fmt::Formatter`: it is written for every response and every chunk.
-pub(crate) struct Digits {
-    /// The digits, at most 20, at its end, but for a line end.
-    text: [u8; 22],
-    start: usize,
-}
-
-impl Digits {
-    const END: usize = 20;
-
-    pub(crate) fn decimal(number: u64) -> Self {
-        Self::by(number, |number| (number / 10, number % 10))
-    }
-
-    pub(crate) fn hex(number: u64) -> Self {
-        Self::by(number, |number| (number >> 4, number & 15))
-    }
-
-    /// `split` parts a number from its last digit.
-    #[inline]
-    fn by(mut number: u64, split: impl Fn(u64) -> (u64, u64)) -> Self {
-        let mut text = *b"00000000000000000000\r\n";
-        let mut start = Self::END;
-        loop {
-            let (rest, digit) = split(number);
-            start = start.wrapping_sub(1);
-            if let Some(place) = text.get_mut(start) {
-                *place = b"0123456789abcdef".get(usize::try_from(digit).unwrap_or(0)).copied().unwrap_or(b'0');
-            }
-            if rest == 0 {
-                return Self { text, start };
-            }
-            number = rest;
-        }
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.text.get(self.start..Self::END).unwrap_or_default()
-    }
-
-    /// With CRLF behind it.
-    pub(crate) fn with_line_end(&self) -> &[u8] {
-        self.text.get(self.start..).unwrap_or_default()
     }
 }
 

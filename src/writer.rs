@@ -191,23 +191,20 @@ impl Writer {
         self.declared_trailers
     }
 
-    /// The encoder behind a body event, or why there may be none. Nothing is queued yet.
-    pub(crate) fn check_body(&self, content: &Content, last: bool) -> Result<BodyEncoder, Misuse> {
-        self.encoder.after(content.length(), last)
+    /// Counts a body event, unless its length is not what was announced. Nothing is queued yet.
+    pub(crate) fn count_body(&mut self, content: &Content, last: bool) -> Result<(), Misuse> {
+        self.encoder.take(content.length(), last)
     }
 
-    /// Queues a body event that was checked; `last` if the response ends with it.
-    pub(crate) fn write_body(&mut self, content: Content, checked: BodyEncoder, last: bool) {
-        self.encoder = checked;
+    /// Queues a body event that was counted; `last` if the response ends with it.
+    pub(crate) fn write_body(&mut self, content: Content, last: bool) {
         // Nothing of an empty part: an empty chunk would end the body.
-        if checked.is_written() && content.length() > 0 {
-            if checked.is_chunked() {
+        if self.encoder.is_written() && content.length() > 0 {
+            let is_chunk = self.encoder.is_chunked();
+            if is_chunk {
                 chunked::encode_size(content.length(), &mut self.outgoing);
             }
-            self.outgoing.push(content);
-            if checked.is_chunked() {
-                self.outgoing.put(b"\r\n");
-            }
+            self.outgoing.push(content, is_chunk);
         }
         if last {
             self.finish_body();

@@ -161,7 +161,7 @@ impl Connection {
             (false, true) => self.after(Event::ResponseEnd)?,
             (false, false) => self.after(Event::ResponseBodyEnd)?,
         };
-        let checked = self.writer.check_body(&content, !more_body)?;
+        self.writer.count_body(&content, !more_body)?;
         let before = core::mem::replace(&mut self.state, after);
         if completes {
             self.settle_early_response();
@@ -169,7 +169,7 @@ impl Connection {
         if before.writing == Writing::Held {
             self.writer.release_head(self.state.next != Next::Request);
         }
-        self.writer.write_body(content, checked, completes);
+        self.writer.write_body(content, completes);
         Ok(())
     }
 
