@@ -7,11 +7,20 @@ use bytes::{Buf as _, Bytes};
 
 /// From this size on a part of a body is queued as it is; below, it is copied behind the head or the chunk's line, so
 /// that a small response leaves in one contiguous write.
-const COPIED_BELOW: usize = 1024;
+pub(crate) const COPIED_BELOW: usize = 1024;
 
 /// Memory of up to this size goes to and fro between what was written and the next head. With more of it a head would
-/// hold that of a whole response, beside the response that then follows. So what does not fit grows to this at once.
+/// hold that of a whole response, beside the response that then follows.
 const SPARE: usize = 1024;
+
+/// Memory that an idle connection keeps for its next response: one item of a queue, and text.
+const KEPT: usize = 448;
+
+/// How much memory to ask for where so many bytes are to be written. Few sizes, so that it is asked for once, and what
+/// an idle connection keeps serves the next response too.
+pub(crate) fn room_for(length: usize) -> usize {
+    [128, KEPT - size_of::<Item>(), SPARE, 2 * SPARE].into_iter().find(|&size| length <= size).unwrap_or(length)
+}
 
 /// Longest text behind content that needs no memory of its own: the lines around a chunk are shorter. With one byte
 /// more it would make the queue larger.
@@ -123,7 +132,12 @@ impl<T> Buffer<T> {
     #[cold]
     fn make_room(&mut self, length: usize) {
         self.forget_written();
-        self.all.reserve_exact(length.max(self.all.len() / 2));
+        self.all.reserve_exact(length);
+    }
+
+    /// To grow by, so that what is here seldom moves.
+    fn half(&self) -> usize {
+        self.rest().len() / 2
     }
 
     fn forget_written(&mut self) {
@@ -154,9 +168,17 @@ impl Buffer<u8> {
     #[inline]
     fn push(&mut self, piece: &[u8]) {
         if self.all.spare_capacity_mut().len() < piece.len() {
-            self.make_room(piece.len().max(SPARE.saturating_sub(self.rest().len())));
+            self.make_room_for(piece.len());
         }
         self.all.extend_from_slice(piece);
+    }
+
+    #[cold]
+    fn make_room_for(&mut self, length: usize) {
+        let here = self.rest().len();
+        let all = here.saturating_add(length);
+        let by_half = if all > SPARE { self.half() } else { 0 };
+        self.make_room(room_for(all).saturating_sub(here).max(by_half));
     }
 
     /// Where content is queued behind it, it does not grow, while what is behind the content may: so it keeps no more
@@ -179,7 +201,7 @@ impl Buffer<Item> {
     fn push(&mut self, item: Item) {
         if self.all.len() == self.all.capacity() {
             // Mostly there is one, and an idle connection can keep its memory.
-            self.make_room(1);
+            self.make_room(self.half().max(1));
         }
         self.all.push(item);
     }
@@ -407,14 +429,17 @@ impl Outgoing {
         *self = Self::default();
     }
 
-    /// Gives large buffers back, where there is nothing to write.
-    pub(crate) fn shrink(&mut self, keep_bytes: usize) {
+    /// Gives large buffers back, where there is nothing to write, and takes `spare` for what it gives back.
+    pub(crate) fn shrink(&mut self, spare: &mut Vec<u8>) {
         debug_assert!(self.is_empty(), "what is unwritten is kept");
         let queue = self.queue.all.capacity().saturating_mul(size_of::<Item>());
-        if self.front.all.capacity().saturating_add(queue) > keep_bytes {
+        if self.front.all.capacity().saturating_add(queue) > KEPT {
             self.front = Buffer::default();
+            if spare.capacity().saturating_add(queue) <= KEPT {
+                core::mem::swap(&mut self.front.all, spare);
+            }
         }
-        if queue > keep_bytes {
+        if queue > KEPT {
             self.queue = Buffer::default();
         }
     }

@@ -2,9 +2,10 @@
 
 use alloc::vec::Vec;
 
-use crate::config::MAX_LENGTH;
+use crate::config::{Config, MAX_LENGTH};
 use crate::error::Misuse;
 use crate::headers;
+use crate::outgoing::COPIED_BELOW;
 use crate::syntax;
 
 /// A header as an application sends it: name and value.
@@ -101,6 +102,18 @@ pub(crate) fn write_fields(headers: &[Pair<'_>], found: &mut Found, into: &mut V
         }
     }
     Ok(())
+}
+
+/// About how long a response with these headers is, with its content where that is copied behind its head.
+pub(crate) fn expected_length(headers: &[Pair<'_>], config: &Config) -> usize {
+    /// The status line, a date and the empty line.
+    const OURS: usize = 64;
+    let fields = headers.iter().map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(4));
+    let defaults = config.default_headers.iter().map(|default| default.line.len());
+    let length = headers.iter().find(|(name, _)| syntax::is_name(name, b"content-length"));
+    let content = length.and_then(|(_, digits)| usize::try_from(syntax::decimal(digits)?).ok());
+    let copied = content.filter(|&length| length < COPIED_BELOW);
+    fields.chain(defaults).chain(copied).fold(OURS, usize::saturating_add)
 }
 
 /// What of a response has to be known before its content: who may see it, how long, and where to go instead.

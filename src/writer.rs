@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::date::Date;
 use crate::error::Misuse;
 use crate::framing::{self, AskedBy, ResponseBody, Version};
-use crate::outgoing::{Content, Due, Outgoing};
+use crate::outgoing::{self, Content, Due, Outgoing};
 use crate::request::Request;
 use crate::response::{self, Found, Pair};
 use crate::syntax;
@@ -38,9 +38,6 @@ pub(crate) struct Writer {
     /// Behind the last chunk's line, inside the trailer section.
     in_trailers: bool,
 }
-
-/// Memory that an idle connection keeps for the head of its next response.
-const KEPT_BYTES: usize = 448;
 
 impl Writer {
     pub(crate) fn new() -> Self {
@@ -87,8 +84,9 @@ impl Writer {
     ) -> Result<bool, Misuse> {
         if self.held.capacity() == 0 {
             self.held = self.outgoing.take_spare();
-            // Most heads, so that it does not grow line by line.
-            self.held.reserve(128);
+        }
+        if self.held.capacity() == 0 {
+            self.held.reserve_exact(outgoing::room_for(response::expected_length(headers, config)));
         }
         let mut found = Found { keeps_length: self.asked.by.keeps_length(status), ..Found::default() };
         response::write_status_line(status, &mut self.held);
@@ -283,7 +281,7 @@ impl Writer {
 
     /// Gives large buffers back, between two exchanges.
     pub(crate) fn shrink(&mut self) {
-        self.outgoing.shrink(KEPT_BYTES);
+        self.outgoing.shrink(&mut self.held);
         if self.held.capacity() != 0 {
             self.held = Vec::new();
         }
