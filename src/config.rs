@@ -461,9 +461,9 @@ impl Config {
         // What came and is not interpreted: an unfinished section or a full read buffer, and one more read. A buffer
         // that grows has twice the size it needs, and lives beside the one it replaces.
         let incoming = section.max(limits.read_buffer_bytes).saturating_add(limits.read_buffer_bytes).saturating_mul(3);
-        // The head and the trailers of the request: their bytes, their names in lower case, their places.
+        // The head and the trailers of the request: of both their bytes, their names in lower case, their places.
         let headers = section.saturating_add(limits.fields.saturating_mul(Headers::BYTES_A_FIELD)).saturating_mul(4);
-        // What is unwritten: memory that doubles, beside that which it leaves.
+        // What is unwritten: memory that grows by half, beside that which it leaves.
         let outgoing = limits.high_water_bytes.saturating_mul(3);
         // A head as it is made, and behind what is unwritten.
         let lines = self.default_headers.iter().map(|header| header.line.len());

@@ -13,13 +13,15 @@ pub(crate) const COPIED_BELOW: usize = 1024;
 /// hold that of a whole response, beside the response that then follows.
 const SPARE: usize = 1024;
 
-/// Memory that an idle connection keeps for its next response: one item of a queue, and text.
+/// Memory that an idle connection keeps for its next response: text, and an item of the queue.
 const KEPT: usize = 448;
+
+const KEPT_TEXT: usize = KEPT.saturating_sub(size_of::<Item>());
 
 /// How much memory to ask for where so many bytes are to be written. Few sizes, so that it is asked for once, and what
 /// an idle connection keeps serves the next response too.
 pub(crate) fn room_for(length: usize) -> usize {
-    [128, KEPT - size_of::<Item>(), SPARE, 2 * SPARE].into_iter().find(|&size| length <= size).unwrap_or(length)
+    [128, KEPT_TEXT, SPARE, 2 * SPARE].into_iter().find(|&size| length <= size).unwrap_or(length)
 }
 
 /// Longest text behind content that needs no memory of its own: the lines around a chunk are shorter. With one byte
