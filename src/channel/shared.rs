@@ -218,19 +218,26 @@ impl<'a> ConnectionGuard<'a> {
             return;
         }
         let Shared { connection, has_changed, driver, waiting, .. } = &mut *self.shared;
-        let wakers = self.wakers.get_or_insert_default();
+        if self.side == Side::Application {
+            *has_changed = true;
+            if let Some(waker) = driver.take() {
+                self.wakers.get_or_insert_default().driver = Some(Wake(Some(waker)));
+            }
+        }
+        if waiting.is_empty() {
+            return;
+        }
         // Else each piece of an echo that is written would wake the task that waits for the next one.
         let may_have_come = self.side == Side::Driver && before.differs_beside_writing(now);
         let mut woken = waiting
             .extract_if(.., |waiting| waiting.may_go_on(connection, may_have_come))
             .map(|waiting| Wake(Some(waiting.waker)));
-        wakers.woken = woken.next();
-        wakers.more_woken.extend(woken);
-        if self.side == Side::Application {
-            *has_changed = true;
-            wakers.driver = driver.take().map(|waker| Wake(Some(waker)));
+        if let Some(first) = woken.next() {
+            let wakers = self.wakers.get_or_insert_default();
+            wakers.woken = Some(first);
+            wakers.more_woken.extend(woken);
+            self.shared.shrink();
         }
-        self.shared.shrink();
     }
 }
 
