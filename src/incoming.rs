@@ -45,12 +45,13 @@ impl Incoming {
     /// Takes a buffer that was read into: without a copy if nothing else is here, or if it is the one that was lent.
     pub(crate) fn push_buffer(&mut self, buffer: BytesMut) {
         if self.bytes.is_empty() {
+            let lent_from = usize::try_from(self.lent_from).unwrap_or(usize::MAX);
             // One that was lent may come from behind bytes that are gone: then there is more of its memory than it
             // shows.
-            self.backing = buffer.capacity().max(usize::try_from(self.lent_from).unwrap_or(usize::MAX));
+            self.backing = buffer.capacity().max(lent_from);
+            // The one that was lent as a whole, as far as anybody can tell.
+            self.is_own = buffer.capacity() == lent_from;
             self.is_lent = false;
-            // The one that was lent, as far as anybody can tell.
-            self.is_own = self.lent_from != 0;
             self.lent_from = 0;
             self.bytes = buffer;
         } else if self.bytes.as_ptr().wrapping_add(self.bytes.len()) == buffer.as_ptr() {
