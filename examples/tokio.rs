@@ -60,8 +60,8 @@ async fn turns(
         }
         let mut now = server.clock.now();
         loop {
-            if applications.poll(context) {
-                now = server.clock.now(); // nothing else in here takes its time
+            if applications.poll(context) || part.is_some() {
+                now = server.clock.now(); // nothing but an application or a file takes its time in here
             }
             if app::is_late(wait, now) {
                 app::look_again(writer.as_ref(), &mut driver.lock(), &mut file, mem::take(&mut wait), part);

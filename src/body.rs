@@ -159,9 +159,9 @@ impl BodyEncoder {
         Self(body)
     }
 
-    /// Takes a part of this length, unless it passes the `content-length`, or ends the body short of it: then nothing
+    /// Counts a part of this length, unless it passes the `content-length`, or ends the body short of it: then nothing
     /// is changed.
-    pub(crate) fn take(&mut self, length: u64, last: bool) -> Result<(), Misuse> {
+    pub(crate) fn count(&mut self, length: u64, last: bool) -> Result<(), Misuse> {
         if let ResponseBody::Length(left) = &mut self.0 {
             match left.checked_sub(length) {
                 None => return Err(Misuse::BodyTooLong),

@@ -439,7 +439,7 @@ impl Default for Config {
 impl Config {
     /// Most bytes of heap that a connection holds, whatever its peer sends: if the driver reads only while
     /// [`Wait::read`](crate::Wait::read) says so, at most [`Limits::read_buffer_bytes`] at a time, and the application
-    /// waits for [`Exchange::ready`](crate::Exchange::ready). An idle connection holds less than 1 KiB.
+    /// waits for [`Exchange::ready`](crate::Exchange::ready). An idle connection holds at most 700 bytes.
     ///
     /// Not counted are the received parts that the application keeps, the chunks that the driver has
     /// [taken](crate::Connection::take_outgoing), and what the application sends by its own choice: its headers;
@@ -461,10 +461,11 @@ impl Config {
         // What came and is not interpreted: an unfinished section or a full read buffer, and one more read. A buffer
         // that grows has twice the size it needs, and lives beside the one it replaces.
         let incoming = section.max(limits.read_buffer_bytes).saturating_add(limits.read_buffer_bytes).saturating_mul(3);
-        // The head and the trailers of the request: of both their bytes, their names in lower case, their places.
+        // The head and the trailers of the request; of each its bytes, its names in lower case, its places.
         let headers = section.saturating_add(limits.fields.saturating_mul(Headers::BYTES_A_FIELD)).saturating_mul(4);
-        // What is unwritten: memory that grows by half, beside that which it leaves.
-        let outgoing = limits.high_water_bytes.saturating_mul(3);
+        // What is unwritten: what an echo sends back may be parts of buffers four times as large; text has memory that
+        // doubles, beside that which it leaves.
+        let outgoing = limits.high_water_bytes.saturating_mul(5);
         // A head as it is made, and behind what is unwritten.
         let lines = self.default_headers.iter().map(|header| header.line.len());
         let head = lines.fold(0, usize::saturating_add).saturating_mul(5);

@@ -433,7 +433,7 @@ impl Said {
 
     #[inline(never)]
     fn add_options(&mut self, value: &[u8]) {
-        // All that a browser says; no list has to be parted for it.
+        // Mostly that is all, and no list has to be parted.
         if syntax::is_name(value, b"keep-alive") {
             self.keep_alive = true;
             return;

@@ -222,21 +222,24 @@ impl Headers {
     /// Forgets the fields. Of their memory at most `most_bytes` are kept for the next head; that of a head which took
     /// its read buffer over is more, so no read buffer is held.
     pub(crate) fn empty(&mut self, most_bytes: usize) {
-        let Self { raw, names, fields } = self;
-        if raw.capacity() > most_bytes {
-            *raw = BytesMut::new();
+        if self.raw.capacity() > most_bytes {
+            self.raw = BytesMut::new();
         }
-        let bytes_of_fields = fields.capacity().saturating_mul(Self::BYTES_A_FIELD);
-        let others = raw.capacity().saturating_add(names.capacity());
-        if others.saturating_add(bytes_of_fields) > most_bytes {
-            *fields = Vec::new();
+        if self.memory() > most_bytes {
+            self.fields = Vec::new();
         }
-        if others > most_bytes {
-            *names = String::new();
+        if self.memory() > most_bytes {
+            self.names = String::new();
         }
-        raw.clear();
-        names.clear();
-        fields.clear();
+        self.raw.clear();
+        self.names.clear();
+        self.fields.clear();
+    }
+
+    /// Bytes of memory that it has.
+    pub(crate) fn memory(&self) -> usize {
+        let fields = self.fields.capacity().saturating_mul(Self::BYTES_A_FIELD);
+        self.raw.capacity().saturating_add(self.names.capacity()).saturating_add(fields)
     }
 
     /// The bytes that all of it was parsed from.

@@ -6,22 +6,25 @@ use bytes::{Buf as _, Bytes, BytesMut};
 /// it.
 pub(crate) const KEPT_BYTES: usize = 400;
 
-/// Most heads are no longer than this.
-const USUAL_HEAD: usize = 192;
+/// No head is much shorter than this.
+const LEAST_HEAD: usize = 64;
 
 /// The read buffer: one piece of memory, given away whole or in parts, without copying what is large.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Incoming {
     pub(crate) bytes: BytesMut,
-    /// Size of the memory that a part of `bytes` would pin.
-    backing: usize,
+    /// Size of the memory that a part of `bytes` would pin. As the next two it saturates: it need only be large.
+    backing: u32,
     /// The peer has closed its sending half behind `bytes`.
     pub(crate) ended: bool,
     /// A buffer was lent from behind `bytes` and has not come back there: it may be out, or lost.
     is_lent: bool,
-    /// Size of the memory that a lent buffer pins, which may be more than it shows. Saturates: it need only be large.
+    /// Size of the largest memory of which a rest was lent: a buffer that comes may pin all of it, and show less.
     lent_from: u32,
-    /// The memory was asked for here: no driver waits to have it back, so it may stay while more is to come.
+    /// Size of the memory that was lent as a whole and has not come back.
+    lent_whole: u32,
+    /// The memory was asked for here, or is what was lent: no driver waits to have it back, so it may stay while more is
+    /// to come.
     is_own: bool,
 }
 
@@ -45,19 +48,17 @@ impl Incoming {
     /// Takes a buffer that was read into: without a copy if nothing else is here, or if it is the one that was lent.
     pub(crate) fn push_buffer(&mut self, buffer: BytesMut) {
         if self.bytes.is_empty() {
-            let lent_from = usize::try_from(self.lent_from).unwrap_or(usize::MAX);
-            // One that was lent may come from behind bytes that are gone: then there is more of its memory than it
-            // shows.
-            self.backing = buffer.capacity().max(lent_from);
-            // The one that was lent as a whole, as far as anybody can tell.
-            self.is_own = buffer.capacity() == lent_from;
+            let size = saturated(buffer.capacity());
+            self.backing = size.max(self.lent_from);
+            // As far as anybody can tell.
+            self.is_own = size == self.lent_whole;
             self.is_lent = false;
-            self.lent_from = 0;
+            self.lent_whole = 0;
             self.bytes = buffer;
         } else if self.bytes.as_ptr().wrapping_add(self.bytes.len()) == buffer.as_ptr() {
             self.is_lent = false;
             self.bytes.unsplit(buffer);
-            self.backing = self.backing.max(self.bytes.capacity());
+            self.backing = self.backing.max(saturated(self.bytes.capacity()));
         } else {
             self.push(&buffer);
         }
@@ -73,10 +74,11 @@ impl Incoming {
         if self.room() < size {
             self.make_room(size);
         }
-        self.lent_from = self.lent_from.max(u32::try_from(self.backing).unwrap_or(u32::MAX));
-        if self.bytes.is_empty() {
+        if saturated(self.bytes.capacity()) == self.backing && self.bytes.is_empty() {
+            self.lent_whole = core::mem::take(&mut self.backing);
             return core::mem::take(&mut self.bytes);
         }
+        self.lent_from = self.lent_from.max(self.backing);
         self.is_lent = true;
         let end = self.bytes.len();
         self.bytes.split_off(end)
@@ -98,7 +100,7 @@ impl Incoming {
         let spare = if here == 0 { 0 } else { here.max(size / 4) };
         let mut memory = BytesMut::with_capacity(here.saturating_add(size).saturating_add(spare));
         memory.extend_from_slice(&self.bytes);
-        self.backing = memory.capacity();
+        self.backing = saturated(memory.capacity());
         self.bytes = memory;
     }
 
@@ -112,7 +114,7 @@ impl Incoming {
     /// Whether a part of this size is copied: a `Bytes` pins all of the buffer that it is cut from, here more than four
     /// times its own size.
     pub(crate) fn is_small(&self, length: usize) -> bool {
-        length < self.backing / 4
+        saturated(length) < self.backing / 4
     }
 
     /// The first `length` bytes of content. If `more` of it is to come, memory of our own stays here, to serve again.
@@ -139,7 +141,7 @@ impl Incoming {
         }
         place.clear();
         if place.capacity() < length {
-            *place = BytesMut::with_capacity(length.max(USUAL_HEAD));
+            *place = BytesMut::with_capacity(length.max(LEAST_HEAD));
         }
         place.extend_from_slice(self.bytes.get(..length).unwrap_or_default());
         self.skip(length);
@@ -163,10 +165,15 @@ impl Incoming {
         core::mem::take(&mut self.bytes)
     }
 
+    /// Whether any memory is here, also if nothing is in it.
+    pub(crate) fn has_memory(&self) -> bool {
+        self.backing != 0
+    }
+
     /// Gives the memory back, if nothing is left in it: no content is to come, and it is not to be held for as long as a
     /// response takes, or until the next request comes.
     pub(crate) fn give_back(&mut self) {
-        if self.backing != 0 && self.bytes.is_empty() {
+        if self.has_memory() && self.bytes.is_empty() {
             self.clear();
         }
     }
@@ -177,4 +184,8 @@ impl Incoming {
             self.clear();
         }
     }
+}
+
+fn saturated(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
 }

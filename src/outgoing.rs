@@ -13,15 +13,13 @@ pub(crate) const COPIED_BELOW: usize = 1024;
 /// hold that of a whole response, beside the response that then follows.
 const SPARE: usize = 1024;
 
-/// Memory that an idle connection keeps for its next response: text, and an item of the queue.
-const KEPT: usize = 448;
+/// More memory than this is given back once all in it is written, as a stream may go on for long behind a burst.
+const BURST: usize = 16 * 1024;
 
-const KEPT_TEXT: usize = KEPT.saturating_sub(size_of::<Item>());
-
-/// How much memory to ask for where so many bytes are to be written. Few sizes, so that it is asked for once, and what
-/// an idle connection keeps serves the next response too.
+/// How much memory to ask for where so many bytes are to be written. Few sizes, so that it is asked for once, and that
+/// what an idle connection keeps serves the next response, which is seldom of the same length.
 pub(crate) fn room_for(length: usize) -> usize {
-    [128, KEPT_TEXT, SPARE, 2 * SPARE].into_iter().find(|&size| length <= size).unwrap_or(length)
+    [128, 256, SPARE, 2 * SPARE].into_iter().find(|&size| length <= size).unwrap_or(length)
 }
 
 /// Longest text behind content that needs no memory of its own: the lines around a chunk are shorter. With one byte
@@ -129,22 +127,15 @@ impl<T> Buffer<T> {
         self.all.is_empty()
     }
 
-    /// Where more is always queued before all is written, what is written would be kept for ever: it is let go. What
-    /// then moves is no more than twice what is queued until it moves again.
-    #[cold]
-    fn make_room(&mut self, length: usize) {
-        self.forget_written();
-        self.all.reserve_exact(length);
-    }
-
-    /// To grow by, so that what is here seldom moves.
-    fn half(&self) -> usize {
-        self.rest().len() / 2
-    }
-
+    /// Where more is always queued before all is written, what is written would be kept for ever: so it is let go before
+    /// anything grows.
     fn forget_written(&mut self) {
         self.all.drain(..self.written);
         self.written = 0;
+    }
+
+    fn memory(&self) -> usize {
+        self.all.capacity().saturating_mul(size_of::<T>())
     }
 
     fn advance(&mut self, length: usize) {
@@ -170,17 +161,19 @@ impl Buffer<u8> {
     #[inline]
     fn push(&mut self, piece: &[u8]) {
         if self.all.spare_capacity_mut().len() < piece.len() {
-            self.make_room_for(piece.len());
+            self.make_room(piece.len());
         }
         self.all.extend_from_slice(piece);
     }
 
+    /// For so many bytes more. Above [`SPARE`] it grows by half, so that what is here seldom moves.
     #[cold]
-    fn make_room_for(&mut self, length: usize) {
-        let here = self.rest().len();
+    fn make_room(&mut self, length: usize) {
+        self.forget_written();
+        let here = self.all.len();
         let all = here.saturating_add(length);
-        let by_half = if all > SPARE { self.half() } else { 0 };
-        self.make_room(room_for(all).saturating_sub(here).max(by_half));
+        let least = if all > SPARE { here / 2 } else { 0 };
+        self.all.reserve_exact(room_for(all).saturating_sub(here).max(least));
     }
 
     /// Where content is queued behind it, it does not grow, while what is behind the content may: so it keeps no more
@@ -202,10 +195,16 @@ impl Buffer<u8> {
 impl Buffer<Item> {
     fn push(&mut self, item: Item) {
         if self.all.len() == self.all.capacity() {
-            // Mostly there is one, and an idle connection can keep its memory.
-            self.make_room(self.half().max(1));
+            self.make_room();
         }
         self.all.push(item);
+    }
+
+    /// Mostly there is one, and an idle connection can keep its memory.
+    #[cold]
+    fn make_room(&mut self) {
+        self.forget_written();
+        self.all.reserve_exact(self.all.len().max(1));
     }
 
     fn first_mut(&mut self) -> Option<&mut Item> {
@@ -336,6 +335,9 @@ impl Outgoing {
             self.front.clear();
             self.queue.clear();
             self.unwritten = 0;
+            if self.memory() > BURST {
+                self.clear();
+            }
             return;
         }
         let landed = written.min(self.in_flight);
@@ -397,7 +399,7 @@ impl Outgoing {
             let bytes = core::mem::take(bytes);
             self.content_is_gone();
             bytes
-        } else if self.front.all.capacity() <= SPARE {
+        } else if self.front.rest().len() <= SPARE.max(self.front.all.capacity() / 2) {
             // Its memory stays for what is next, and the kernel keeps no more of it than it writes.
             let bytes = Bytes::copy_from_slice(self.front.rest());
             self.front.clear();
@@ -431,19 +433,23 @@ impl Outgoing {
         *self = Self::default();
     }
 
-    /// Gives large buffers back, where there is nothing to write, and takes `spare` for what it gives back.
-    pub(crate) fn shrink(&mut self, spare: &mut Vec<u8>) {
+    /// Keeps at most `most_bytes` of its memory, where there is nothing to write: takes `spare` for what is more.
+    pub(crate) fn shrink(&mut self, most_bytes: usize, spare: &mut Vec<u8>) {
         debug_assert!(self.is_empty(), "what is unwritten is kept");
-        let queue = self.queue.all.capacity().saturating_mul(size_of::<Item>());
-        if self.front.all.capacity().saturating_add(queue) > KEPT {
-            self.front = Buffer::default();
-            if spare.capacity().saturating_add(queue) <= KEPT {
-                core::mem::swap(&mut self.front.all, spare);
-            }
-        }
-        if queue > KEPT {
+        if self.queue.memory() > most_bytes {
             self.queue = Buffer::default();
         }
+        if self.memory() > most_bytes {
+            self.front.all = core::mem::take(spare);
+        }
+        if self.memory() > most_bytes {
+            self.clear();
+        }
+    }
+
+    /// Bytes that it has asked for.
+    fn memory(&self) -> usize {
+        self.front.memory().saturating_add(self.queue.memory())
     }
 }
 

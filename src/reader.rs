@@ -142,6 +142,11 @@ impl Reader {
         self.forget_trailers();
     }
 
+    /// Bytes of memory that it then still has.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.request.as_ref().map_or(0, Request::memory)
+    }
+
     fn forget_trailers(&mut self) {
         if !self.trailers.is_empty() {
             self.trailers = Headers::default();
@@ -239,6 +244,7 @@ impl Reader {
                 }
                 end @ (Piece::Trailers { .. } | Piece::End) => {
                     self.end(end, config)?;
+                    self.incoming.give_back();
                     return Ok(Drained::Ended);
                 }
             }

@@ -110,7 +110,7 @@ impl Request {
         }
     }
 
-    /// To read into, if nobody else holds it.
+    /// To read into, if nobody else holds it: without the code that would copy it.
     pub(crate) fn own_head(&mut self) -> Option<&mut Head> {
         Arc::get_mut(&mut self.0)
     }
@@ -125,6 +125,13 @@ impl Request {
     /// nothing is done.
     pub(crate) fn try_empty(&mut self, most_bytes: usize) -> bool {
         self.own_head().map(|head| head.headers.empty(most_bytes)).is_some()
+    }
+
+    /// Bytes of the heap that it takes.
+    pub(crate) fn memory(&self) -> usize {
+        // Beside it there are the counts of those who share it.
+        let shared = size_of::<(usize, usize, Head)>();
+        self.0.headers.memory().saturating_add(shared)
     }
 
     /// The method, as it came: "get" is not "GET" (RFC 9110 §9.1).

@@ -104,13 +104,14 @@ pub(crate) fn write_fields(headers: &[Pair<'_>], found: &mut Found, into: &mut V
     Ok(())
 }
 
-/// About how long a response with these headers is, with its content where that is copied behind its head.
-pub(crate) fn expected_length(headers: &[Pair<'_>], config: &Config) -> usize {
+/// About how long a response with these headers is, with its content, if it `has_content`, where that is copied behind
+/// its head.
+pub(crate) fn expected_length(headers: &[Pair<'_>], config: &Config, has_content: bool) -> usize {
     /// The status line, a date and the empty line.
     const OURS: usize = 64;
     let fields = headers.iter().map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(4));
     let defaults = config.default_headers.iter().map(|default| default.line.len());
-    let length = headers.iter().find(|(name, _)| syntax::is_name(name, b"content-length"));
+    let length = headers.iter().find(|(name, _)| has_content && syntax::is_name(name, b"content-length"));
     let content = length.and_then(|(_, digits)| usize::try_from(syntax::decimal(digits)?).ok());
     let copied = content.filter(|&length| length < COPIED_BELOW);
     fields.chain(defaults).chain(copied).fold(OURS, usize::saturating_add)

@@ -238,7 +238,7 @@ fn line_feeds_in<B>(word: [u8; 8], at: usize, see: &mut impl FnMut(usize) -> Con
 
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2), the host not empty.
 pub(crate) fn is_authority(bytes: &[u8]) -> bool {
-    // Most are a name alone.
+    // Most are a name alone: no colon has to be looked for.
     !bytes.is_empty() && all(bytes, REG_NAME) || split_authority(bytes).is_some()
 }
 
@@ -270,8 +270,11 @@ fn split_authority(bytes: &[u8]) -> Option<&[u8]> {
 /// `reg-name`, which covers `IPv4address` (RFC 3986 §3.2.2), but not empty: "a sender MUST NOT generate an 'http' URI
 /// with an empty host identifier" (RFC 9110 §4.2.1).
 fn is_reg_name(mut host: &[u8]) -> bool {
-    if host.is_empty() || all(host, REG_NAME) {
-        return !host.is_empty();
+    if host.is_empty() {
+        return false;
+    }
+    if all(host, REG_NAME) {
+        return true;
     }
     loop {
         host = match host {

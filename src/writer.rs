@@ -85,8 +85,9 @@ impl Writer {
         if self.held.capacity() == 0 {
             self.held = self.outgoing.take_spare();
         }
-        if self.held.capacity() == 0 {
-            self.held.reserve_exact(outgoing::room_for(response::expected_length(headers, config)));
+        // So long are most headers, and so are status line and date.
+        if self.held.capacity() < headers.len().saturating_add(2).saturating_mul(32) {
+            self.make_room(status, headers, config);
         }
         let mut found = Found { keeps_length: self.asked.by.keeps_length(status), ..Found::default() };
         response::write_status_line(status, &mut self.held);
@@ -120,6 +121,14 @@ impl Writer {
         // Where no length is known on HTTP/1.0, the end of the connection is the end of the body. A client that did not
         // wait for the 2xx to its CONNECT has sent the tunnel's bytes: they must not become a request.
         Ok(found.close || body == ResponseBody::UntilClose || self.asked.by == AskedBy::Connect)
+    }
+
+    /// Once for the whole head, and for its content where that is copied behind it.
+    #[cold] // mostly there is the memory of the last one
+    fn make_room(&mut self, status: u16, headers: &[Pair<'_>], config: &Config) {
+        let body = framing::response_body(self.asked.version, self.asked.by, status, None);
+        let expected = response::expected_length(headers, config, body != ResponseBody::None);
+        self.held.reserve_exact(outgoing::room_for(expected));
     }
 
     /// The application's `connection` options, in a line that is left open for ours.
@@ -191,7 +200,7 @@ impl Writer {
 
     /// Counts a body event, unless its length is not what was announced. Nothing is queued yet.
     pub(crate) fn count_body(&mut self, content: &Content, last: bool) -> Result<(), Misuse> {
-        self.encoder.take(content.length(), last)
+        self.encoder.count(content.length(), last)
     }
 
     /// Queues a body event that was counted; `last` if the response ends with it.
@@ -280,8 +289,8 @@ impl Writer {
     }
 
     /// Gives large buffers back, between two exchanges.
-    pub(crate) fn shrink(&mut self) {
-        self.outgoing.shrink(&mut self.held);
+    pub(crate) fn shrink(&mut self, most_bytes: usize) {
+        self.outgoing.shrink(most_bytes, &mut self.held);
         if self.held.capacity() != 0 {
             self.held = Vec::new();
         }

@@ -1174,6 +1174,24 @@ fn a_taken_chunk_is_not_shown_again_and_counts_until_it_is_reported() {
     assert_eq!(conn.next_action(NOW), Action::Shutdown);
 }
 
+/// However much of it was written before, and however much memory it has.
+#[test]
+fn a_taken_chunk_is_without_what_was_written() {
+    for parts in [1, 2, 20] {
+        let mut conn = Connection::new(Config::default());
+        let id = start(&mut conn, NOW, GET);
+        conn.exchange(id).send(head(200, &[])).unwrap();
+        (0..parts).for_each(|_| conn.exchange(id).send(part(&[b'x'; 1000])).unwrap());
+        let all = output(&conn);
+        for written in [1, 30, all.len() / 2, all.len() - 1] {
+            let mut conn = conn.clone();
+            conn.handle_written(written);
+            assert_eq!(conn.take_outgoing().unwrap(), all[written..]);
+            assert_eq!(conn.take_outgoing(), None);
+        }
+    }
+}
+
 #[test]
 fn what_the_driver_moves_itself_waits_for_the_chunks_before_it() {
     let mut conn = Connection::new(Config::default());
@@ -1237,6 +1255,17 @@ fn a_transfer_fails_only_where_one_is_due() {
     conn.handle_transfer_failed();
     assert_eq!(ask(&mut conn, NOW), [Action::Close { reset: true }]);
     assert_eq!(conn.close_reason(), Some(CloseReason::TransferFailed));
+}
+
+#[test]
+fn a_chunk_of_any_length_has_all_its_digits() {
+    for (len, digits) in [(1, "1"), (15, "f"), (16, "10"), (1 << 32, "100000000"), (u64::MAX, "ffffffffffffffff")] {
+        let mut conn = Connection::new(Config::default());
+        let id = start(&mut conn, NOW, GET);
+        conn.exchange(id).send(head(200, &[])).unwrap();
+        conn.exchange(id).send(SendEvent::ResponsePart { token: 1, len, more_body: true }).unwrap();
+        assert!(output(&conn).ends_with(format!("\r\n\r\n{digits}\r\n").as_bytes()), "{len}");
+    }
 }
 
 #[test]

@@ -165,7 +165,7 @@ pub struct ConnectionGuard<'a> {
     side: Side,
     /// None: the driver has it, and nobody waits, so there is nobody to tell what changes.
     before: Option<Stamp>,
-    /// Dropped after the lock, as the fields of a struct are dropped in order.
+    /// None: there is nobody to wake. Dropped after the lock, as the fields of a struct are dropped in order.
     wakers: Option<Wakers>,
 }
 

@@ -10,6 +10,9 @@ use crate::reader::Drained;
 use crate::request::Request;
 use crate::state::{Event, Reading};
 
+/// Of heap that an idle connection keeps, for its next request and its response.
+const MOST_IDLE_BYTES: usize = 700;
+
 impl Connection {
     /// Whether the last answer was to wait for the rest of a head, and for nothing else. Until the head's end comes
     /// that answer stands, since bytes do not extend its deadline.
@@ -57,7 +60,7 @@ impl Connection {
                     }
                 }
             }
-            if !self.reader.incoming.bytes.is_empty() && self.discards() {
+            if self.reader.incoming.has_memory() && self.discards() {
                 self.reader.incoming.clear();
             }
             if self.state.reading == before {
@@ -103,7 +106,7 @@ impl Connection {
         } else if self.writer.outgoing.is_empty() {
             // Most connections are idle most of the time: their buffers are given back.
             self.reader.release();
-            self.writer.shrink();
+            self.writer.shrink(MOST_IDLE_BYTES.saturating_sub(self.reader.kept_bytes()));
         }
     }
 
