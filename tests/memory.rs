@@ -839,13 +839,13 @@ fn a_response_that_lasts_holds_no_read_buffer() {
         ("chunks", vec![CHUNKED, b"4000\r\n", large, b"\r\n1\r\n", b"y", b"\r\n0\r\n\r\n"]),
         ("trailers", vec![CHUNKED, b"4000\r\n", large, chunked_end]),
     ];
-    let own = |conn: &mut Connection, bytes: &[u8]| {
+    type Read = fn(&mut Connection, &[u8]);
+    let own: Read = |conn, bytes| {
         let mut buffer = BytesMut::with_capacity(16 * 1024);
         buffer.extend_from_slice(bytes);
         conn.handle_read(buffer);
     };
-    let ways: [(&str, &dyn Fn(&mut Connection, &[u8])); 3] =
-        [("copied", &|conn, bytes| conn.handle_bytes(bytes)), ("lent", &read), ("the driver's", &own)];
+    let ways: [(&str, Read); 3] = [("copied", Connection::handle_bytes), ("lent", read), ("the driver's", own)];
     for (what, pieces) in &requests {
         for at_once in [true, false] {
             let whole = [pieces.concat()];
@@ -958,7 +958,7 @@ fn large_parts_of_which_one_is_always_queued() {
     conn.handle_bytes(GET);
     let id = started(&mut conn).unwrap();
     start(&mut conn, id, &[(b"content-length", b"9999999999")]);
-    let mut send = |conn: &mut Connection| {
+    let send = |conn: &mut Connection| {
         let body = Bytes::from_static(&[b'x'; 2048]);
         conn.exchange(id).send(SendEvent::ResponseBody { body, more_body: true }).unwrap();
     };
