@@ -827,6 +827,8 @@ fn memory_that_has_grown_is_not_pinned_by_little() {
     assert!(held <= 4 * 16 * 1024 + 4 * delivered, "{held} bytes, of {delivered} delivered");
 }
 
+type Read = fn(&mut Connection, &[u8]);
+
 /// What a request was read into is not held for as long as its response takes.
 #[test]
 fn a_response_that_lasts_holds_no_read_buffer() {
@@ -839,7 +841,6 @@ fn a_response_that_lasts_holds_no_read_buffer() {
         ("chunks", vec![CHUNKED, b"4000\r\n", large, b"\r\n1\r\n", b"y", b"\r\n0\r\n\r\n"]),
         ("trailers", vec![CHUNKED, b"4000\r\n", large, chunked_end]),
     ];
-    type Read = fn(&mut Connection, &[u8]);
     let own: Read = |conn, bytes| {
         let mut buffer = BytesMut::with_capacity(16 * 1024);
         buffer.extend_from_slice(bytes);
