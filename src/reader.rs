@@ -307,14 +307,20 @@ impl Reader {
         self.examined = self.examined.saturating_add(u64::try_from(examined).unwrap_or(u64::MAX));
     }
 
-    #[inline] // mostly there is no content
+    #[inline] // mostly it is content
     fn piece(&mut self, config: &Config) -> Result<Piece, ProtocolError> {
         let (framing, piece) = self.decoder.piece(&self.incoming.bytes, &config.limits)?;
         if framing != 0 {
-            self.count(framing);
-            self.incoming.skip(framing);
+            self.pass(framing);
         }
         Ok(piece)
+    }
+
+    /// Takes framing away that was looked at.
+    #[inline(never)] // mostly there is none
+    fn pass(&mut self, framing: usize) {
+        self.count(framing);
+        self.incoming.skip(framing);
     }
 
     /// Takes the end of the body, with its trailers, if `piece` is that.
