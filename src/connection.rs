@@ -299,8 +299,11 @@ impl Connection {
 
     /// Takes note that so many bytes came. True if they are kept.
     fn takes(&mut self, length: usize) -> bool {
-        self.was_read |= length > 0;
-        length > 0 && !self.reader.incoming.ended && !self.discards()
+        if length == 0 {
+            return false;
+        }
+        self.was_read = true;
+        !self.reader.incoming.ended && !self.discards()
     }
 }
 
