@@ -199,8 +199,7 @@ impl Reader {
         };
         self.incoming.skip(start);
         let is_more_to_come = matches!(next, Piece::Nothing | Piece::Content(_));
-        let bytes = self.incoming.take(content, is_more_to_come);
-        self.incoming.skip(gap);
+        let bytes = self.incoming.take(content, gap, is_more_to_come);
         self.progressed = true;
         let last = self.end(next, config).unwrap_or(false);
         if last {
