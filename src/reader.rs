@@ -304,7 +304,7 @@ impl Reader {
     }
 
     fn count(&mut self, examined: usize) {
-        self.examined = self.examined.saturating_add(u64::try_from(examined).unwrap_or(u64::MAX));
+        self.examined = self.examined.wrapping_add(u64::try_from(examined).unwrap_or(u64::MAX));
     }
 
     #[inline] // mostly it is content
