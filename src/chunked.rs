@@ -194,7 +194,7 @@ fn plain_line(input: &[u8], limits: &Limits) -> Option<(usize, u64)> {
         rest = behind;
     }
     let digits = input.len().saturating_sub(rest.len());
-    // Fifteen digits fit whatever they are. More than sixteen are a fault, so no long run of them is looked through often.
+    // Fifteen digits fit whatever they are. More than sixteen are a fault, so no long run of them is looked at often.
     (digits <= limits.chunk_line_bytes.min(15) && rest.starts_with(b"\r\n")).then(|| (digits.saturating_add(2), size))
 }
 

@@ -114,8 +114,8 @@ impl Incoming {
         length < self.backing / 4
     }
 
-    /// The first `length` bytes, of content. The `gap` bytes of framing behind them go too. If `more` content is to come,
-    /// memory of our own stays here, to serve again.
+    /// The first `length` bytes, of content. The `gap` bytes of framing behind them go too. If `more` content is to
+    /// come, memory of our own stays here, to serve again.
     pub(crate) fn take(&mut self, length: usize, gap: usize, more: bool) -> Bytes {
         let whole = length.saturating_add(gap).min(self.bytes.len());
         if self.is_small(length) {

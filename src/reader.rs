@@ -172,8 +172,8 @@ impl Reader {
             return Ok(if last { Part::Content { bytes: Bytes::new(), last } } else { Part::Nothing });
         };
         self.decoder.took(content);
-        // In the buffer: `start` bytes to be skipped, the content, `gap` bytes of framing, and what is next. So no sum of
-        // these is beyond counting.
+        // In the buffer: `start` bytes to be skipped, the content, `gap` bytes of framing, and what is next. So no sum
+        // of these is beyond counting.
         let (mut start, mut gap) = (0_usize, 0_usize);
         let next = loop {
             let end = start.wrapping_add(content);
