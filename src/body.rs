@@ -1,6 +1,6 @@
 //! The body of a request and of a response, whatever delimits it.
 
-use crate::chunked::{ChunkedDecoder, Front};
+use crate::chunked::ChunkedDecoder;
 use crate::config::Limits;
 use crate::error::{Limit, Misuse, ProtocolError};
 use crate::framing::{RequestBody, ResponseBody};
@@ -9,16 +9,21 @@ use crate::headers::{LineScan, ScanFault};
 /// Reads the body of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BodyDecoder {
+    /// Of content that comes before anything else: of the whole body, or of a chunk whose line was read.
+    left: u64,
     framing: Framing,
     /// Of content, so far.
     pub(crate) content_bytes: u64,
 }
 
+/// What follows the content that is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
-    /// As many bytes are left.
-    Length(u64),
-    Chunked(ChunkedDecoder, LineScan),
+    /// Nothing: the length was known.
+    Length,
+    Chunked(ChunkedDecoder),
+    /// The trailer section, behind the last chunk.
+    Trailers(LineScan),
 }
 
 /// What is at the front of the input, once the framing before it is taken off.
@@ -36,53 +41,90 @@ pub(crate) enum Piece {
 
 impl BodyDecoder {
     /// No body. Also the value between exchanges, so that no caller handles "no decoder".
-    pub(crate) const EMPTY: Self = Self { framing: Framing::Length(0), content_bytes: 0 };
+    pub(crate) const EMPTY: Self = Self { left: 0, framing: Framing::Length, content_bytes: 0 };
 
     pub(crate) fn new(body: RequestBody) -> Self {
-        let framing = match body {
-            RequestBody::Length(length) => Framing::Length(length),
-            RequestBody::Chunked => Framing::Chunked(ChunkedDecoder::NEW, LineScan::default()),
+        let (left, framing) = match body {
+            RequestBody::Length(length) => (length, Framing::Length),
+            RequestBody::Chunked => (0, Framing::Chunked(ChunkedDecoder::NEW)),
         };
-        Self { framing, content_bytes: 0 }
+        Self { left, framing, content_bytes: 0 }
     }
 
     /// How many bytes of framing are at the front of `input`, and what follows them. A fault changes nothing, so it is
     /// found again by the next who asks.
-    #[inline] // mostly there is no content
+    #[inline] // mostly there is no framing
     pub(crate) fn piece(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Piece), ProtocolError> {
-        match &mut self.framing {
-            Framing::Length(0) => Ok((0, Piece::End)),
-            Framing::Length(_) | Framing::Chunked(..) if input.is_empty() => Ok((0, Piece::Nothing)),
-            Framing::Length(left) => {
-                let content = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
-                Ok((0, Piece::Content(content)))
-            }
-            Framing::Chunked(decoder, scan) => chunked_piece(decoder, scan, input, limits),
+        if self.left > 0 {
+            return Ok((0, self.content(input)));
         }
+        if self.framing == Framing::Length {
+            return Ok((0, Piece::End));
+        }
+        if input.is_empty() { Ok((0, Piece::Nothing)) } else { self.framed_piece(input, limits) }
+    }
+
+    /// What is here of the content that is left.
+    fn content(&self, input: &[u8]) -> Piece {
+        if input.is_empty() {
+            return Piece::Nothing;
+        }
+        Piece::Content(usize::try_from(self.left).map_or(input.len(), |left| left.min(input.len())))
+    }
+
+    /// [`Self::piece`] where framing is next.
+    #[inline(never)] // so that content costs little
+    fn framed_piece(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Piece), ProtocolError> {
+        if let Framing::Chunked(decoder) = &mut self.framing
+            && let Some((framing, size)) = decoder.plain(input, limits)
+        {
+            self.left = size;
+            return Ok((framing, self.content(input.get(framing..).unwrap_or_default())));
+        }
+        self.odd_piece(input, limits)
+    }
+
+    /// [`Self::framed_piece`] where the framing is not all here, or not plain, or the trailers are next.
+    #[cold]
+    fn odd_piece(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Piece), ProtocolError> {
+        let mut ahead = *self;
+        let (framing, size) = match &mut ahead.framing {
+            Framing::Chunked(decoder) => decoder.advance(input, limits)?,
+            Framing::Length | Framing::Trailers(_) => (0, None),
+        };
+        match size {
+            Some(0) => ahead.framing = Framing::Trailers(LineScan::default()),
+            Some(size) => ahead.left = size,
+            None => {}
+        }
+        let rest = input.get(framing..).unwrap_or_default();
+        let piece = match &mut ahead.framing {
+            Framing::Trailers(scan) => trailers(scan, rest, limits)?,
+            Framing::Length | Framing::Chunked(_) => ahead.content(rest),
+        };
+        *self = ahead;
+        Ok((framing, piece))
     }
 
     /// As many bytes of content were taken off the input.
     pub(crate) fn took(&mut self, content: usize) {
         let bytes = u64::try_from(content).unwrap_or(u64::MAX);
         self.content_bytes = self.content_bytes.saturating_add(bytes);
-        match &mut self.framing {
-            Framing::Length(left) => *left = left.saturating_sub(bytes),
-            Framing::Chunked(decoder, _) => decoder.took(content),
-        }
+        self.left = self.left.saturating_sub(bytes);
     }
 
     /// Bytes of an unfinished trailer section that were looked at.
     pub(crate) fn examined(&self) -> usize {
         match &self.framing {
-            Framing::Length(_) => 0,
-            Framing::Chunked(_, scan) => scan.examined,
+            Framing::Length | Framing::Chunked(_) => 0,
+            Framing::Trailers(scan) => scan.examined,
         }
     }
 
     /// Without the counters that decide nothing once they are large.
     pub(crate) fn saturated(mut self) -> Self {
         self.content_bytes = self.content_bytes.min(2);
-        if let Framing::Chunked(decoder, _) = &mut self.framing {
+        if let Framing::Chunked(decoder) = &mut self.framing {
             decoder.saturate();
         }
         self
@@ -107,30 +149,6 @@ impl BodyDecoder {
             }
         }
     }
-}
-
-/// [`BodyDecoder::piece`] of a chunked body. Apart from it, as most requests have none.
-fn chunked_piece(
-    decoder: &mut ChunkedDecoder,
-    scan: &mut LineScan,
-    input: &[u8],
-    limits: &Limits,
-) -> Result<(usize, Piece), ProtocolError> {
-    if let Some(content) = decoder.data(input) {
-        return Ok((0, Piece::Content(content)));
-    }
-    if let Some((framing, content)) = decoder.plain(input, limits) {
-        return Ok((framing, Piece::Content(content)));
-    }
-    let mut ahead = *decoder;
-    let (framing, front) = ahead.advance(input, limits)?;
-    let piece = match front {
-        Front::Nothing => Piece::Nothing,
-        Front::Content(content) => Piece::Content(content),
-        Front::Trailers => trailers(scan, input.get(framing..).unwrap_or_default(), limits)?,
-    };
-    *decoder = ahead;
-    Ok((framing, piece))
 }
 
 /// Trailers are scanned for their end, as a head is, and judged when it is here.

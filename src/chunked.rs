@@ -32,18 +32,16 @@ enum Place {
     AfterQuoted,
     /// Behind the CR of the line.
     LineFeed,
-    Data,
-    /// Behind the data: the next two bytes must be CR LF, and each is checked as it comes.
+    /// Behind the data, which does not come here: the next two bytes must be CR LF, and each is checked as it comes.
     DataReturn,
     DataLineFeed,
-    Trailers,
 }
 
-/// Reads the framing and says where the data is. It holds no byte of the body.
+/// Reads the framing and says how much data follows. What it is given next is behind that data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ChunkedDecoder {
     place: Place,
-    /// Of the line so far, then of the data that is left.
+    /// Of the line so far.
     size: u64,
     line_bytes: usize,
     /// Of all lines so far.
@@ -52,77 +50,51 @@ pub(crate) struct ChunkedDecoder {
     content_bytes: u64,
 }
 
-/// What is at the front of the input, once the framing before it is taken off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Front {
-    /// Nothing: all of it was framing, or there is none.
-    Nothing,
-    /// As many bytes of content.
-    Content(usize),
-    /// The trailer section, which ends the body.
-    Trailers,
-}
-
 impl ChunkedDecoder {
     pub(crate) const NEW: Self =
         Self { place: Place::Size(0), size: 0, line_bytes: 0, extension_bytes: 0, content_bytes: 0 };
 
-    /// How many bytes of data are at the front of `input`, inside a chunk.
-    pub(crate) fn data(&self, input: &[u8]) -> Option<usize> {
-        (self.place == Place::Data)
-            .then(|| usize::try_from(self.size).map_or(input.len(), |size| size.min(input.len())))
-    }
-
-    /// How many bytes of framing and then of data are at the front of `input`, where the framing is here, and nothing
-    /// but what there has to be: as nearly all is. All other goes byte by byte, in [`Self::advance`], where alone it is
-    /// said what is wrong with it.
-    pub(crate) fn plain(&mut self, input: &[u8], limits: &Limits) -> Option<(usize, usize)> {
+    /// How many bytes of framing are at the front of `input`, and how many of data follow, where the framing is here,
+    /// and nothing but what there has to be: as nearly all is. All other goes byte by byte, in [`Self::advance`], where
+    /// alone it is said what is wrong with it.
+    pub(crate) fn plain(&mut self, input: &[u8], limits: &Limits) -> Option<(usize, u64)> {
         let line_at = match self.place {
             Place::DataReturn if input.starts_with(b"\r\n") => 2,
             Place::Size(0) => 0,
             _ => return None,
         };
         let (line, size) = plain_line(input.get(line_at..)?, limits)?;
-        let framing = line_at.saturating_add(line);
         let content_bytes = self.content_bytes.saturating_add(size);
-        let data =
-            input.get(framing..).filter(|data| !data.is_empty() && size > 0 && content_bytes <= limits.body_bytes)?;
-        *self = Self { place: Place::Data, size, content_bytes, ..*self };
-        self.data(data).map(|content| (framing, content))
+        if size == 0 || content_bytes > limits.body_bytes {
+            return None;
+        }
+        self.place = Place::DataReturn;
+        self.content_bytes = content_bytes;
+        Some((line_at.saturating_add(line), size))
     }
 
-    /// How many bytes of framing are at the front of `input`, and what follows them.
-    pub(crate) fn advance(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Front), ProtocolError> {
-        let mut framing = 0_usize;
+    /// How many bytes of framing are at the front of `input`, and, if the chunk's line is here to its end, how many of
+    /// data follow. None do behind the last chunk.
+    pub(crate) fn advance(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Option<u64>), ProtocolError> {
         let is_from_its_start = matches!(self.place, Place::Size(0) | Place::DataReturn);
-        loop {
-            let rest = input.get(framing..).unwrap_or_default();
-            let Some(&byte) = rest.first() else { return Ok((framing, Front::Nothing)) };
-            if let Some(content) = self.data(rest) {
+        for (before, &byte) in input.iter().enumerate() {
+            self.byte(byte, limits)?;
+            if self.place == Place::DataReturn {
+                let framing = before.saturating_add(1);
+                let size = core::mem::take(&mut self.size);
                 debug_assert!(
                     !is_from_its_start
+                        || size == 0
                         || input
                             .get(..framing)
                             .map(<[u8]>::trim_ascii)
                             .is_none_or(|line| line.len() > 15 || !line.iter().all(u8::is_ascii_hexdigit)),
                     "what is plain does not come here"
                 );
-                return Ok((framing, Front::Content(content)));
+                return Ok((framing, Some(size)));
             }
-            if self.place == Place::Trailers {
-                return Ok((framing, Front::Trailers));
-            }
-            self.byte(byte, limits)?;
-            framing = framing.saturating_add(1);
         }
-    }
-
-    /// As many bytes of content were taken off the input.
-    pub(crate) fn took(&mut self, content: usize) {
-        self.size = self.size.saturating_sub(u64::try_from(content).unwrap_or(u64::MAX));
-        if self.size == 0 {
-            self.place = Place::DataReturn;
-        }
+        Ok((input.len(), None))
     }
 
     /// Forgets what decides nothing once it is large: content beyond the extensions so far.
@@ -206,7 +178,7 @@ impl ChunkedDecoder {
         }
         self.content_bytes = content_bytes;
         self.line_bytes = 0;
-        self.place = if self.size == 0 { Place::Trailers } else { Place::Data };
+        self.place = Place::DataReturn;
         Ok(())
     }
 }
@@ -214,16 +186,16 @@ impl ChunkedDecoder {
 /// How long a line is that is nothing but a size, and that size.
 fn plain_line(input: &[u8], limits: &Limits) -> Option<(usize, u64)> {
     let mut size = 0;
-    // Fifteen digits fit whatever they are, and then the line ends.
-    for (digits, &byte) in input.iter().enumerate().take(16) {
-        if let Some(digit) = syntax::hex_digit(byte) {
-            size = size << 4 | u64::from(digit);
-            continue;
-        }
-        let ends = byte == b'\r' && input.get(digits.saturating_add(1)) == Some(&b'\n');
-        return (digits <= limits.chunk_line_bytes && ends).then(|| (digits.saturating_add(2), size));
+    let mut rest = input;
+    while let [byte, behind @ ..] = rest
+        && let Some(digit) = syntax::hex_digit(*byte)
+    {
+        size = size << 4 | u64::from(digit);
+        rest = behind;
     }
-    None
+    let digits = input.len().saturating_sub(rest.len());
+    // Fifteen digits fit whatever they are. More than sixteen are a fault, so no long run of them is looked at often.
+    (digits <= limits.chunk_line_bytes.min(15) && rest.starts_with(b"\r\n")).then(|| (digits.saturating_add(2), size))
 }
 
 /// The line of a chunk, `chunk-size CRLF`. Never of an empty one: that would end the body.

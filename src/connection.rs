@@ -300,8 +300,11 @@ impl Connection {
 
     /// Takes note that so many bytes came. True if they are kept.
     fn takes(&mut self, length: usize) -> bool {
-        self.was_read |= length > 0;
-        length > 0 && !self.reader.incoming.ended && !self.discards()
+        if length == 0 {
+            return false;
+        }
+        self.was_read = true;
+        !self.reader.incoming.ended && !self.discards()
     }
 }
 
@@ -537,16 +540,13 @@ impl Connection {
     /// Takes a transition that cannot be refused, or was found legal before, and is not what ends the connection.
     #[inline]
     fn moved_on(&mut self, event: Event) {
-        let taken = self.state.on(event);
+        let taken = self.state.take(event);
         debug_assert!(
-            taken.is_ok_and(|(after, effect)| effect == Effect::Nothing
-                && (after.next == Next::Request || self.close_reason.is_some())),
-            "{event:?} does no more than to move on from {:?}",
+            taken.is_ok_and(|effect| effect == Effect::Nothing)
+                && (self.state.next == Next::Request || self.close_reason.is_some()),
+            "{event:?} does no more than to move on to {:?}",
             self.state
         );
-        if let Ok((after, _)) = taken {
-            self.state = after;
-        }
     }
 
     /// Takes a transition that cannot be refused, or was found legal before. `reason` is why the connection ends, if

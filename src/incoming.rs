@@ -117,18 +117,18 @@ impl Incoming {
         saturated(length) < self.backing / 4
     }
 
-    /// The first `length` bytes of content. If `more` of it is to come, memory of our own stays here, to serve again.
-    pub(crate) fn take(&mut self, length: usize, more: bool) -> Bytes {
-        let length = length.min(self.bytes.len());
+    /// The first `length` bytes, of content. The `gap` bytes of framing behind them go too. If `more` content is to
+    /// come, memory of our own stays here, to serve again.
+    pub(crate) fn take(&mut self, length: usize, gap: usize, more: bool) -> Bytes {
+        let whole = length.saturating_add(gap).min(self.bytes.len());
         if self.is_small(length) {
             let part = Bytes::copy_from_slice(self.bytes.get(..length).unwrap_or_default());
-            self.skip(length);
-            part
-        } else if more && self.is_own {
-            self.bytes.split_to(length).freeze()
-        } else {
-            self.split(length).freeze()
+            self.skip(whole);
+            return part;
         }
+        let mut part = if more && self.is_own { self.bytes.split_to(whole) } else { self.split(whole) };
+        part.truncate(length);
+        part.freeze()
     }
 
     /// The first `length` bytes, in place of what `place` held. Few of them are copied, so that its memory serves one

@@ -177,34 +177,34 @@ impl Reader {
             return Ok(if last { Part::Content { bytes: Bytes::new(), last } } else { Part::Nothing });
         };
         self.decoder.took(content);
-        // In the buffer: `start` bytes to be skipped, the content, `gap` bytes of framing, and what is next.
+        // In the buffer: `start` bytes to be skipped, the content, `gap` bytes of framing, and what is next. So no sum
+        // of these is beyond counting.
         let (mut start, mut gap) = (0_usize, 0_usize);
         let next = loop {
-            let end = start.saturating_add(content);
-            let ahead = self.incoming.bytes.get(end.saturating_add(gap)..).unwrap_or_default();
+            let end = start.wrapping_add(content);
+            let ahead = self.incoming.bytes.get(end.wrapping_add(gap)..).unwrap_or_default();
             // A fault is for the next who asks: the content before it is delivered first.
             let Ok((framing, next)) = self.decoder.piece(ahead, &config.limits) else { break Piece::Nothing };
             self.count(framing);
-            gap = gap.saturating_add(framing);
+            gap = gap.wrapping_add(framing);
             let Piece::Content(more) = next else { break next };
-            let at = end.saturating_add(gap);
+            let at = end.wrapping_add(gap);
             if !self.incoming.is_small(content.min(more)) {
                 break next;
             }
             if more <= content {
-                self.incoming.bytes.copy_within(at..at.saturating_add(more), end);
+                self.incoming.bytes.copy_within(at..at.wrapping_add(more), end);
             } else {
-                self.incoming.bytes.copy_within(start..end, start.saturating_add(gap));
-                start = start.saturating_add(gap);
+                self.incoming.bytes.copy_within(start..end, start.wrapping_add(gap));
+                start = start.wrapping_add(gap);
                 gap = 0;
             }
             self.decoder.took(more);
-            content = content.saturating_add(more);
+            content = content.wrapping_add(more);
         };
         self.incoming.skip(start);
         let is_more_to_come = matches!(next, Piece::Nothing | Piece::Content(_));
-        let bytes = self.incoming.take(content, is_more_to_come);
-        self.incoming.skip(gap);
+        let bytes = self.incoming.take(content, gap, is_more_to_come);
         self.progressed = true;
         let last = self.end(next, config).unwrap_or(false);
         if last {
@@ -310,17 +310,23 @@ impl Reader {
     }
 
     fn count(&mut self, examined: usize) {
-        self.examined = self.examined.saturating_add(u64::try_from(examined).unwrap_or(u64::MAX));
+        self.examined = self.examined.wrapping_add(u64::try_from(examined).unwrap_or(u64::MAX));
     }
 
-    #[inline] // mostly there is no content
+    #[inline] // mostly it is content
     fn piece(&mut self, config: &Config) -> Result<Piece, ProtocolError> {
         let (framing, piece) = self.decoder.piece(&self.incoming.bytes, &config.limits)?;
         if framing != 0 {
-            self.count(framing);
-            self.incoming.skip(framing);
+            self.pass(framing);
         }
         Ok(piece)
+    }
+
+    /// Takes framing away that was looked at.
+    #[inline(never)] // mostly there is none
+    fn pass(&mut self, framing: usize) {
+        self.count(framing);
+        self.incoming.skip(framing);
     }
 
     /// Takes the end of the body, with its trailers, if `piece` is that.

@@ -222,10 +222,17 @@ impl State {
     pub(crate) const NEW: Self =
         Self { reading: Reading::Idle, writing: Writing::Idle, outcome: None, next: Next::Request };
 
-    /// The transition, or why the application may not do this now; only its events are refused. An event that cannot
-    /// happen in a phase (a head that begins in a body) changes nothing.
-    #[inline] // where the event is known nothing is left of it but its transition
+    /// The state behind the transition, or why the application may not do this now.
+    #[inline]
     pub(crate) fn on(mut self, event: Event) -> Result<(Self, Effect), SendError> {
+        let effect = self.take(event)?;
+        Ok((self, effect))
+    }
+
+    /// The transition, or why the application may not do this now; only its events are refused. An event that cannot
+    /// happen in a phase (a head that begins in a body) changes nothing, nor does one that is refused.
+    #[inline] // where the event is known nothing is left of it but its transition
+    pub(crate) fn take(&mut self, event: Event) -> Result<Effect, SendError> {
         let mut effect = Effect::Nothing;
         match event {
             Event::HeadBegan => self.head_began(),
@@ -257,7 +264,7 @@ impl State {
             Event::ApplicationEnd => effect = self.abandoned(Outcome::Failed),
         }
         self.settle();
-        Ok((self, effect))
+        Ok(effect)
     }
 
     /// The one rule that looks at both halves.

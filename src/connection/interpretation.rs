@@ -152,6 +152,7 @@ impl Connection {
     }
 
     /// The end of the stream, where all before it was interpreted.
+    #[cold] // it comes once
     pub(super) fn interpret_end(&mut self) {
         let is_behind_a_request = match self.state.reading {
             Reading::Body => self.reader.rest_is_whole(&self.config),
