@@ -183,9 +183,14 @@ pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
 /// Whether there is a line feed. Every head is scanned for them before anything else looks at it, so what has none is
 /// passed in blocks.
 #[inline]
-pub(crate) fn has_line_feed(bytes: &[u8]) -> bool {
-    let (blocks, rest) = bytes.as_chunks::<16>();
-    blocks.iter().any(has_line_feed_in) || rest.contains(&b'\n')
+pub(crate) fn has_line_feed(mut bytes: &[u8]) -> bool {
+    while let Some((block, rest)) = bytes.split_first_chunk::<16>() {
+        if has_line_feed_in(block) {
+            return true;
+        }
+        bytes = rest;
+    }
+    bytes.contains(&b'\n')
 }
 
 #[inline]
