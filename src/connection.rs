@@ -132,8 +132,8 @@ impl Connection {
     /// An empty buffer with room for as much as may be read now, to be filled and given to
     /// [`handle_read`](Self::handle_read). It is yours: lend it to a kernel, keep it for as long as you like, make any
     /// other call meanwhile, or drop it. Ask for it only when there is something to read, so that a connection that
-    /// idles, or whose response takes its time, holds no buffer. One that has content to come keeps what it was read into
-    /// for the next read.
+    /// idles, or whose response takes its time, holds no buffer. One that has content to come keeps what it was read
+    /// into for the next read.
     ///
     /// # Examples
     /// ```

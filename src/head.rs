@@ -315,8 +315,8 @@ fn path_and_query(line: &[u8], start: usize) -> Option<(Span, Span, usize)> {
 }
 
 /// The short way: takes a head as nearly all are, here to its end, without a fault, with a target in origin-form and
-/// few fields, and tells how long it was. `None` for any other, which then goes the long way: only there it is said what
-/// is wrong.
+/// few fields, and tells how long it was. `None` for any other, which then goes the long way: only there it is said
+/// what is wrong.
 pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, head: &mut Head) -> Option<usize> {
     let bytes: &[u8] = &incoming.bytes;
     let bytes = bytes.get(..config.limits.head_bytes).unwrap_or(bytes);

@@ -96,8 +96,8 @@ impl Request {
     ///
     /// The target is taken as it came: in origin-form the [`Uri`] is a path and a query, in absolute-form it has scheme
     /// and authority too, with CONNECT it is an authority, and in asterisk-form its path is `*`. An empty query is told
-    /// from none. In absolute-form `host` is the target's authority, as in [`headers`](Self::headers), and the path of an
-    /// `OPTIONS http://a` is `/`, where [`raw_path`](Self::raw_path) has the `*` that a forwarder sends.
+    /// from none. In absolute-form `host` is the target's authority, as in [`headers`](Self::headers), and the path of
+    /// an `OPTIONS http://a` is `/`, where [`raw_path`](Self::raw_path) has the `*` that a forwarder sends.
     ///
     /// Values that `Debug` hides in this crate are marked as sensitive, so that it hides them there too.
     ///

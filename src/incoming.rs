@@ -23,8 +23,8 @@ pub(crate) struct Incoming {
     lent_from: u32,
     /// Size of the memory that was lent as a whole and has not come back.
     lent_whole: u32,
-    /// The memory was asked for here, or is what was lent: no driver waits to have it back, so it may stay while more is
-    /// to come.
+    /// The memory was asked for here, or is what was lent: no driver waits to have it back, so it may stay while more
+    /// is to come.
     is_own: bool,
 }
 
@@ -170,8 +170,8 @@ impl Incoming {
         self.backing != 0
     }
 
-    /// Gives the memory back, if nothing is left in it: no content is to come, and it is not to be held for as long as a
-    /// response takes, or until the next request comes.
+    /// Gives the memory back, if nothing is left in it: no content is to come, and it is not to be held for as long as
+    /// a response takes, or until the next request comes.
     pub(crate) fn give_back(&mut self) {
         if self.has_memory() && self.bytes.is_empty() {
             self.clear();

@@ -127,8 +127,8 @@ impl<T> Buffer<T> {
         self.all.is_empty()
     }
 
-    /// Where more is always queued before all is written, what is written would be kept for ever: so it is let go before
-    /// anything grows.
+    /// Where more is always queued before all is written, what is written would be kept for ever: so it is let go
+    /// before anything grows.
     fn forget_written(&mut self) {
         self.all.drain(..self.written);
         self.written = 0;

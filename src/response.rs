@@ -12,8 +12,8 @@ use crate::syntax;
 pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
 
 /// "A sender MUST NOT send a connection option corresponding to a field that is intended for all recipients of the
-/// content" (RFC 9110 §7.6.1). A proxy removes the fields that `connection` names: without `content-length` nobody knows
-/// where the response ends.
+/// content" (RFC 9110 §7.6.1). A proxy removes the fields that `connection` names: without `content-length` nobody
+/// knows where the response ends.
 const FOR_ALL_RECIPIENTS: [&str; 2] = ["content-length", "date"];
 
 fn is_for_all_recipients(option: &[u8]) -> bool {
@@ -77,8 +77,8 @@ impl Found {
 }
 
 /// The one validator of all field lines that an application supplies. It writes them in their order, but for those that
-/// the connection writes itself, and adds what they say to `found`, which is the caller's, so that it need not be moved.
-/// Where it refuses one, its caller throws away what was written before it: then nothing has happened.
+/// the connection writes itself, and adds what they say to `found`, which is the caller's, so that it need not be
+/// moved. Where it refuses one, its caller throws away what was written before it: then nothing has happened.
 pub(crate) fn write_fields(headers: &[Pair<'_>], found: &mut Found, into: &mut Vec<u8>) -> Result<(), Misuse> {
     for &(name, value) in headers {
         // Its name is a token and a number is a value: nobody needs to look at them for that.

@@ -1,7 +1,7 @@
 //! How much memory is asked for, and how much is held: counted, and compared with what is recorded here. A figure that
 //! gets worse fails; one that gets better is to be recorded. The goals are what the crate is to reach, with a counting
-//! allocator as the judge: none at all through `handle_read` from a buffer of the driver's, one through `handle_bytes` or
-//! `read_buffer`, 700 bytes while idle.
+//! allocator as the judge: none at all through `handle_read` from a buffer of the driver's, one through `handle_bytes`
+//! or `read_buffer`, 700 bytes while idle.
 
 use std::future::Future;
 use std::pin::Pin;
