@@ -1058,6 +1058,32 @@ fn an_idle_connection_holds_700_bytes_at_most() {
     }
 }
 
+/// What the last request left counts, and what its response left: the one leaves less to the other.
+#[test]
+fn an_idle_connection_holds_700_bytes_at_most_behind_any_response() {
+    let value = [b'v'; 300];
+    for fields in [1, 4, 8, 14, 20, 40] {
+        let request = head("GET", 60 + 24 * fields, fields, "");
+        for (length, parts) in [(0, 1), (60, 1), (150, 1), (300, 1), (0, 3), (150, 5), (60, 9)] {
+            let mut conn = Connection::new(Config::default());
+            let before = heap::held();
+            for _ in 0..3 {
+                read(&mut conn, &request);
+                let id = started(&mut conn).unwrap();
+                start(&mut conn, id, &[(b"x-tag", &value[..length])]);
+                for part in 1..=parts {
+                    let body = Bytes::from_static(&[b'x'; 2048]);
+                    conn.exchange(id).send(SendEvent::ResponseBody { body, more_body: part < parts }).unwrap();
+                }
+                conn.handle_written(usize::MAX);
+                assert_eq!(started(&mut conn), None);
+                let held = heap::held() - before;
+                assert!(held <= 700, "{held} bytes behind {fields} fields and {parts} parts, {length}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_million_keep_alive_cycles_do_not_grow() {
     let mut read_buffer = vec![0; 16 * 1024];
