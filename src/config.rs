@@ -8,6 +8,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::headers::{DebugField, Headers};
+use crate::spare;
 use crate::syntax;
 use crate::time::Nanos;
 
@@ -441,6 +442,9 @@ impl Config {
     /// [`Wait::read`](crate::Wait::read) says so, at most [`Limits::read_buffer_bytes`] at a time, and the application
     /// waits for [`Exchange::ready`](crate::Exchange::ready). An idle connection holds at most 700 bytes.
     ///
+    /// With `std`, a thread keeps memory that its connections have given back for the next that needs some, at most 29
+    /// KiB for all of them: that comes on top.
+    ///
     /// Not counted are the received parts that the application keeps, the chunks that the driver has
     /// [taken](crate::Connection::take_outgoing), and what the application sends by its own choice: its headers;
     /// what its last event has beyond the high-water mark; and up to 250 bytes for each
@@ -459,8 +463,9 @@ impl Config {
         let limits = &self.limits;
         let section = limits.head_bytes.max(limits.trailer_bytes);
         // What came and is not interpreted: an unfinished section or a full read buffer, and one more read. A buffer
-        // that grows has twice the size it needs, and lives beside the one it replaces.
-        let incoming = section.max(limits.read_buffer_bytes).saturating_add(limits.read_buffer_bytes).saturating_mul(3);
+        // that grows has twice the size it needs, and lives beside the one it replaces; one that was used before may
+        // have four times that size.
+        let incoming = section.max(limits.read_buffer_bytes).saturating_add(limits.read_buffer_bytes).saturating_mul(4);
         // The head and the trailers of the request; of each its bytes, its names in lower case, its places.
         let headers = section.saturating_add(limits.fields.saturating_mul(Headers::BYTES_A_FIELD)).saturating_mul(4);
         // What is unwritten: what an echo sends back may be parts of buffers four times as large; text has memory that
@@ -469,7 +474,8 @@ impl Config {
         // A head as it is made, and behind what is unwritten.
         let lines = self.default_headers.iter().map(|header| header.line.len());
         let head = lines.fold(0, usize::saturating_add).saturating_mul(5);
-        incoming.saturating_add(headers).saturating_add(outgoing).saturating_add(head).saturating_add(4096)
+        let all = incoming.saturating_add(headers).saturating_add(outgoing).saturating_add(head).saturating_add(4096);
+        all.saturating_add(spare::MOST_BEYOND_NEED)
     }
 
     /// The defaults, to be changed and built.

@@ -7,7 +7,7 @@
 use crate::config::Config;
 use crate::error::{Limit, ProtocolError};
 use crate::framing::{self, Coding, Once, RequestBody, Version};
-use crate::headers::{Headers, LineScan, ScanFault, Span};
+use crate::headers::{self, Headers, LineScan, ScanFault, Span};
 use crate::incoming::Incoming;
 use crate::request::{self, Facts, Head, RequestLine, Target, TargetForm};
 use crate::syntax;
@@ -81,7 +81,7 @@ impl HeadParser {
         }
         head.line = line;
         let bytes = incoming.bytes.get(..scan.examined).unwrap_or_default();
-        let end = read_fields(head, bytes, start, scan.lines, config)?;
+        let end = headers::with_table(scan.lines, |table| read_fields(head, bytes, start, table, config))?;
         take_bytes(incoming, end, head);
         if line.parts.form == TargetForm::Absolute {
             // "When an origin server receives a request with an absolute-form of request-target, the origin server MUST
@@ -321,8 +321,9 @@ pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, head: &mut He
     let bytes: &[u8] = &incoming.bytes;
     let bytes = bytes.get(..config.limits.head_bytes).unwrap_or(bytes);
     let start = whole_line(bytes, config, &mut head.line)?;
-    let most_lines = Headers::FEW.min(config.limits.fields);
-    let end = read_fields(head, bytes, start, most_lines, config).ok()?;
+    let mut table = [httparse::EMPTY_HEADER; Headers::FEW];
+    let table = table.get_mut(..Headers::FEW.min(config.limits.fields))?;
+    let end = read_fields(head, bytes, start, table, config).ok()?;
     take_bytes(incoming, end, head);
     Some(end)
 }
@@ -358,18 +359,18 @@ fn whole_line(bytes: &[u8], config: &Config, line: &mut RequestLine) -> Option<u
     Some(end.wrapping_add(b" HTTP/1.1\r\n".len()))
 }
 
-/// Reads and judges the fields, at most `most_lines` of them, which begin at `start`, and tells where they end. In this
-/// order, which is that of the errors: grammar (400), Host, Connection, Content-Length, Transfer-Encoding, both
-/// together (400), another coding (501), body limit (413), Expect (417).
-fn read_fields(
+/// Reads and judges the fields, at most as many as `table` has places, which begin at `start`, and tells where they
+/// end. In this order, which is that of the errors: grammar (400), Host, Connection, Content-Length, Transfer-Encoding,
+/// both together (400), another coding (501), body limit (413), Expect (417).
+fn read_fields<'a>(
     head: &mut Head,
-    bytes: &[u8],
+    bytes: &'a [u8],
     start: usize,
-    most_lines: usize,
+    table: &mut [httparse::Header<'a>],
     config: &Config,
 ) -> Result<usize, ProtocolError> {
     let mut said = Said::default();
-    let end = head.headers.parse(bytes, start, most_lines, |name, value| said.add(name, value));
+    let end = head.headers.parse(bytes, start, table, |name, value| said.add(name, value));
     let end = end.ok_or(ProtocolError::Field)?;
     head.facts = said.judge(head.line.version, config)?;
     Ok(end)

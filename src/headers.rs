@@ -8,6 +8,8 @@ use core::ops::{ControlFlow, Range};
 
 use bytes::BytesMut;
 
+use crate::incoming::KEPT_BYTES;
+use crate::spare;
 use crate::syntax;
 
 /// The fields of a request's head, or of its trailer section: in the order they came, duplicates included, never
@@ -36,10 +38,19 @@ pub struct Headers {
     fields: Vec<Place>,
 }
 
+/// A table for so many lines, which are seldom more than the hundred that are allowed if nobody has changed that.
+pub(crate) fn with_table<'a, R>(lines: usize, parse: impl FnOnce(&mut [httparse::Header<'a>]) -> R) -> R {
+    let mut table = [httparse::EMPTY_HEADER; 100];
+    match table.get_mut(..lines) {
+        Some(table) => parse(table),
+        None => parse(&mut vec![httparse::EMPTY_HEADER; lines]),
+    }
+}
+
 /// Where a field is in [`Headers::raw`]. Its name in lower case is as long, and in [`Headers::names`] follows that of
 /// the field before it.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+pub(crate) struct Place {
     name: Span,
     value: Span,
 }
@@ -162,9 +173,9 @@ impl Headers {
         self.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 
-    /// Parses the field lines of `head` from `start` to the empty line, at most `most_lines` of them, and shows each to
-    /// `see`: its name as it came, and its value. Returns where the section ends, or `None` if it is malformed or not
-    /// here to its end. The bytes are not taken yet.
+    /// Parses the field lines of `head` from `start` to the empty line into `table`, which has as many places as there
+    /// may be lines, and shows each to `see`: its name as it came, and its value. Returns where the section ends, or
+    /// `None` if it is malformed or not here to its end. The bytes are not taken yet.
     ///
     /// httparse takes a line feed alone for the end of a line, as RFC 9112 §2.2 allows and we do not, so the end of
     /// each line is looked at here.
@@ -172,18 +183,9 @@ impl Headers {
         &mut self,
         head: &'a [u8],
         start: usize,
-        most_lines: usize,
+        table: &mut [httparse::Header<'a>],
         mut see: impl FnMut(&'a [u8], &'a [u8]),
     ) -> Option<usize> {
-        // The parser's table for the hundred that are allowed would cost more than the parsing.
-        let mut few = [httparse::EMPTY_HEADER; Self::FEW];
-        let mut many;
-        let table = if let Some(table) = few.get_mut(..most_lines) {
-            table
-        } else {
-            many = vec![httparse::EMPTY_HEADER; most_lines];
-            &mut many[..]
-        };
         let Ok(httparse::Status::Complete((parsed, found))) = httparse::parse_headers(head.get(start..)?, table) else {
             return None;
         };
@@ -200,36 +202,54 @@ impl Headers {
             }
             see(name, field.value);
         }
-        self.place(head, found);
+        self.place(head, end, found);
         Some(end)
     }
 
-    /// Keeps where the fields are in `head`, and their names.
-    fn place(&mut self, head: &[u8], found: &[httparse::Header<'_>]) {
+    /// Keeps where the fields are in `head`, whose first `length` bytes they end, and their names.
+    fn place(&mut self, head: &[u8], length: usize, found: &[httparse::Header<'_>]) {
+        let length_of_names = found.iter().map(|field| field.name.len()).sum();
+        if self.fields.capacity() < found.len() || self.names.capacity() < length_of_names {
+            self.make_room(length, found.len(), length_of_names);
+        }
         let Self { names, fields, .. } = self;
         fields.clear();
-        fields.reserve_exact(found.len());
         fields.extend(found.iter().map(|field| Place {
             name: Span::of_part(field.name.as_bytes(), head),
             value: Span::of_part(field.value, head),
         }));
         names.clear();
-        names.reserve_exact(found.iter().map(|field| field.name.len()).sum());
         names.extend(found.iter().map(|field| field.name));
         names.make_ascii_lowercase();
     }
 
-    /// Forgets the fields. Of their memory at most `most_bytes` are kept for the next head; that of a head which took
-    /// its read buffer over is more, so no read buffer is held.
-    pub(crate) fn empty(&mut self, most_bytes: usize) {
+    /// For so many fields of a head of `length` bytes, with names of this length in all.
+    #[cold] // mostly there is the memory of the last head
+    fn make_room(&mut self, length: usize, fields: usize, length_of_names: usize) {
+        let raw = if length <= KEPT_BYTES { length } else { 0 };
+        let all = fields.saturating_mul(Self::BYTES_A_FIELD).saturating_add(length_of_names).saturating_add(raw);
+        // An idle connection would not keep it.
+        if all > KEPT_BYTES {
+            (self.names, self.fields) = spare::fields();
+        }
+        self.names.clear();
+        self.names.reserve_exact(length_of_names);
+        self.fields.clear();
+        self.fields.reserve_exact(fields);
+    }
+
+    /// Forgets the fields. Of their memory at most `most_bytes` are kept for the next head. What is more goes back, that
+    /// of its bytes only if it `is_own`: a driver may wait to have its own back.
+    pub(crate) fn empty(&mut self, most_bytes: usize, is_own: bool) {
         if self.raw.capacity() > most_bytes {
+            if is_own {
+                let size = self.raw.capacity();
+                spare::keep_buffer(&mut self.raw, size);
+            }
             self.raw = BytesMut::new();
         }
         if self.memory() > most_bytes {
-            self.fields = Vec::new();
-        }
-        if self.memory() > most_bytes {
-            self.names = String::new();
+            spare::keep_fields(core::mem::take(&mut self.names), core::mem::take(&mut self.fields));
         }
         self.raw.clear();
         self.names.clear();

@@ -2,6 +2,8 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
+use crate::spare;
+
 /// Memory that an idle connection keeps for the fields of its next request. Heads of up to this size are copied into
 /// it.
 pub(crate) const KEPT_BYTES: usize = 400;
@@ -11,6 +13,7 @@ const LEAST_HEAD: usize = 64;
 
 /// The read buffer: one piece of memory, given away whole or in parts, without copying what is large.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts of one buffer, not phases of anything")]
 pub(crate) struct Incoming {
     pub(crate) bytes: BytesMut,
     /// Size of the memory that a part of `bytes` would pin. As the next two it saturates: it need only be large.
@@ -26,6 +29,8 @@ pub(crate) struct Incoming {
     /// The memory was asked for here, or is what was lent: no driver waits to have it back, so it may stay while more
     /// is to come.
     is_own: bool,
+    /// So was the memory that the last head took along, and all of that.
+    pub(crate) gave_own: bool,
 }
 
 impl Incoming {
@@ -33,14 +38,13 @@ impl Incoming {
         if self.room() < bytes.len() {
             if self.bytes.is_empty() {
                 if !self.is_own {
-                    self.bytes = BytesMut::new();
+                    self.clear();
                 }
                 self.is_lent = false;
-                self.is_own = true;
             }
             // Most heads, so that one that drips does not grow byte by byte. It is the memory that was here before, if
             // that is large enough and nobody holds a part of it any more.
-            self.make_room(bytes.len().max(1024));
+            self.make_room(bytes.len().max(1024), usize::MAX);
         }
         self.bytes.extend_from_slice(bytes);
     }
@@ -72,7 +76,8 @@ impl Incoming {
             return BytesMut::with_capacity(size);
         }
         if self.room() < size {
-            self.make_room(size);
+            // No more is to be read at a time than was asked for.
+            self.make_room(size, size.saturating_add(size / 4));
         }
         if saturated(self.bytes.capacity()) == self.backing && self.bytes.is_empty() {
             self.lent_whole = core::mem::take(&mut self.backing);
@@ -89,26 +94,32 @@ impl Incoming {
         self.bytes.capacity().saturating_sub(self.bytes.len())
     }
 
-    /// Makes it `size` bytes or more. Not by `reserve`: that may keep what was taken off the front in larger memory,
-    /// and does not tell how large.
-    fn make_room(&mut self, size: usize) {
+    /// Makes it `size` bytes or more, where nothing is here no more than `most`. Not by `reserve`: that may keep what
+    /// was taken off the front in larger memory, and does not tell how large.
+    fn make_room(&mut self, size: usize, most: usize) {
         if self.bytes.try_reclaim(size) {
             return;
         }
         let here = self.bytes.len();
         // What drips is seldom moved.
         let spare = if here == 0 { 0 } else { here.max(size / 4) };
-        let mut memory = BytesMut::with_capacity(here.saturating_add(size).saturating_add(spare));
+        let mut memory = spare::buffer(here.saturating_add(size).saturating_add(spare), most);
         memory.extend_from_slice(&self.bytes);
+        self.clear();
         self.backing = saturated(memory.capacity());
         self.bytes = memory;
+        self.is_own = true;
     }
 
-    /// Forgets what is here, with its memory; what is read next gets its own.
+    /// Forgets what is here; what is read next gets its own memory. That which was asked for here is kept for whoever
+    /// needs some next.
+    #[inline(never)] // the turn that asks whether it is due is short
     pub(crate) fn clear(&mut self) {
-        self.bytes = BytesMut::new();
-        self.backing = 0;
+        if self.is_own {
+            spare::keep_buffer(&mut self.bytes, usize::try_from(self.backing).unwrap_or(usize::MAX));
+        }
         self.is_own = false;
+        self.forget();
     }
 
     /// Whether a part of this size is copied: a `Bytes` pins all of the buffer that it is cut from, here more than four
@@ -136,12 +147,18 @@ impl Incoming {
     /// shows.
     pub(crate) fn take_into(&mut self, length: usize, place: &mut BytesMut) {
         if length > KEPT_BYTES && !self.is_small(length) {
+            self.gave_own = self.is_own && length >= self.bytes.len();
             *place = self.split(length.min(self.bytes.len()));
             return;
         }
+        self.gave_own = true;
         place.clear();
         if place.capacity() < length {
-            *place = BytesMut::with_capacity(length.max(LEAST_HEAD));
+            *place = if length > KEPT_BYTES {
+                spare::buffer(length, usize::MAX)
+            } else {
+                BytesMut::with_capacity(length.max(LEAST_HEAD))
+            };
         }
         place.extend_from_slice(self.bytes.get(..length).unwrap_or_default());
         self.skip(length);
@@ -181,8 +198,13 @@ impl Incoming {
     /// Where nothing is left of a driver's buffer, the driver may use it again.
     fn let_go(&mut self) {
         if self.bytes.capacity() == 0 && !self.is_own {
-            self.clear();
+            self.forget();
         }
+    }
+
+    fn forget(&mut self) {
+        self.bytes = BytesMut::new();
+        self.backing = 0;
     }
 }
 

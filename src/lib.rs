@@ -48,6 +48,7 @@ mod outgoing;
 mod reader;
 mod request;
 mod response;
+mod spare;
 mod state;
 mod syntax;
 mod time;
@@ -68,6 +69,8 @@ pub use framing::Version;
 pub use headers::{Field, Fields, Headers};
 pub use outgoing::Chunks;
 pub use request::{Request, TargetForm, decode_path};
+#[doc(hidden)]
+pub use spare::spare_bytes;
 pub use state::Outcome;
 #[cfg(feature = "std")]
 pub use time::Clock;

@@ -5,6 +5,8 @@ use core::{fmt, slice};
 
 use bytes::{Buf as _, Bytes};
 
+use crate::spare;
+
 /// From this size on a part of a body is queued as it is; below, it is copied behind the head or the chunk's line, so
 /// that a small response leaves in one contiguous write.
 pub(crate) const COPIED_BELOW: usize = 1024;
@@ -18,8 +20,13 @@ const BURST: usize = 16 * 1024;
 
 /// How much memory to ask for where so many bytes are to be written. Few sizes, so that it is asked for once, and that
 /// what an idle connection keeps serves the next response, which is seldom of the same length.
-pub(crate) fn room_for(length: usize) -> usize {
+fn room_for(length: usize) -> usize {
     [128, 256, SPARE, 2 * SPARE].into_iter().find(|&size| length <= size).unwrap_or(length)
+}
+
+/// Gives `text` room for `length` bytes in all.
+pub(crate) fn make_room(text: &mut Vec<u8>, length: usize) {
+    spare::make_room(text, room_for(length));
 }
 
 /// Longest text behind content that needs no memory of its own: the lines around a chunk are shorter. With one byte
@@ -172,8 +179,8 @@ impl Buffer<u8> {
         self.forget_written();
         let here = self.all.len();
         let all = here.saturating_add(length);
-        let least = if all > SPARE { here / 2 } else { 0 };
-        self.all.reserve_exact(room_for(all).saturating_sub(here).max(least));
+        let spare = if all > SPARE { here / 2 } else { 0 };
+        make_room(&mut self.all, all.max(here.saturating_add(spare)));
     }
 
     /// Where content is queued behind it, it does not grow, while what is behind the content may: so it keeps no more
@@ -440,9 +447,10 @@ impl Outgoing {
             self.queue = Buffer::default();
         }
         if self.memory() > most_bytes {
-            self.front.all = core::mem::take(spare);
+            spare::keep_text(core::mem::replace(&mut self.front.all, core::mem::take(spare)));
         }
         if self.memory() > most_bytes {
+            spare::keep_text(core::mem::take(&mut self.front.all));
             self.clear();
         }
     }

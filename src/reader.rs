@@ -86,7 +86,7 @@ impl Reader {
         let mut request = Request::renewed(self.request.take());
         let taken = request.own_head().and_then(|head| head::take_whole(&mut self.incoming, config, head));
         let Some(length) = taken else {
-            self.request = request.try_empty(KEPT_BYTES).then_some(request);
+            self.request = request.try_empty(KEPT_BYTES, self.incoming.gave_own).then_some(request);
             return None;
         };
         self.count(length);
@@ -135,7 +135,7 @@ impl Reader {
         self.incoming.give_back();
         if let Some(request) = &mut self.request
             && !request.headers().raw().is_empty()
-            && !request.try_empty(KEPT_BYTES)
+            && !request.try_empty(KEPT_BYTES, self.incoming.gave_own)
         {
             self.request = None;
         }
@@ -361,7 +361,8 @@ impl Reader {
         }
         let mut trailers = Headers::default();
         let section = self.incoming.bytes.get(..bytes).unwrap_or_default();
-        trailers.parse(section, 0, lines, |_, _| {}).ok_or(ProtocolError::Trailer)?;
+        let end = headers::with_table(lines, |table| trailers.parse(section, 0, table, |_, _| {}));
+        end.ok_or(ProtocolError::Trailer)?;
         trailers.raw.extend_from_slice(section);
         if trailers.iter().any(|field| headers::is_refused_in_trailers(field.name().as_bytes())) {
             return Err(ProtocolError::Trailer);

@@ -13,6 +13,7 @@ use crate::framing::{self, AskedBy, ResponseBody, Version};
 use crate::outgoing::{self, Content, Due, Outgoing};
 use crate::request::Request;
 use crate::response::{self, Found, Pair};
+use crate::spare;
 use crate::syntax;
 
 /// What of the request decides the form of its response.
@@ -128,7 +129,7 @@ impl Writer {
     fn make_room(&mut self, status: u16, headers: &[Pair<'_>], config: &Config) {
         let body = framing::response_body(self.asked.version, self.asked.by, status, None);
         let expected = response::expected_length(headers, config, body != ResponseBody::None);
-        self.held.reserve_exact(outgoing::room_for(expected));
+        outgoing::make_room(&mut self.held, expected);
     }
 
     /// The application's `connection` options, in a line that is left open for ours.
@@ -292,7 +293,7 @@ impl Writer {
     pub(crate) fn shrink(&mut self, most_bytes: usize) {
         self.outgoing.shrink(most_bytes, &mut self.held);
         if self.held.capacity() != 0 {
-            self.held = Vec::new();
+            spare::keep_text(core::mem::take(&mut self.held));
         }
     }
 }
