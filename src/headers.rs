@@ -8,7 +8,7 @@ use core::ops::{ControlFlow, Range};
 
 use bytes::BytesMut;
 
-use crate::incoming::KEPT_BYTES;
+use crate::incoming::{Incoming, KEPT_BYTES};
 use crate::spare;
 use crate::syntax;
 
@@ -238,17 +238,13 @@ impl Headers {
         self.fields.reserve_exact(fields);
     }
 
-    /// Forgets the fields. Of their memory at most `most_bytes` are kept for the next head. What is more goes back, that
-    /// of its bytes only if it `is_own`: a driver may wait to have its own back.
-    pub(crate) fn empty(&mut self, most_bytes: usize, is_own: bool) {
-        if self.raw.capacity() > most_bytes {
-            if is_own {
-                let size = self.raw.capacity();
-                spare::keep_buffer(&mut self.raw, size);
-            }
-            self.raw = BytesMut::new();
+    /// Forgets the fields, whose bytes came from `incoming`. At most [`KEPT_BYTES`] of their memory are kept for the next
+    /// head; what is more goes back.
+    pub(crate) fn empty(&mut self, incoming: &mut Incoming) {
+        if self.raw.capacity() > KEPT_BYTES {
+            incoming.take_back(&mut self.raw);
         }
-        if self.memory() > most_bytes {
+        if self.memory() > KEPT_BYTES {
             spare::keep_fields(core::mem::take(&mut self.names), core::mem::take(&mut self.fields));
         }
         self.raw.clear();

@@ -29,8 +29,8 @@ pub(crate) struct Incoming {
     /// The memory was asked for here, or is what was lent: no driver waits to have it back, so it may stay while more
     /// is to come.
     is_own: bool,
-    /// So was the memory that the last head took along, and all of that.
-    pub(crate) gave_own: bool,
+    /// So was the memory that the last head has, and it is as large as it shows.
+    gave_own: bool,
 }
 
 impl Incoming {
@@ -147,11 +147,11 @@ impl Incoming {
     /// shows.
     pub(crate) fn take_into(&mut self, length: usize, place: &mut BytesMut) {
         if length > KEPT_BYTES && !self.is_small(length) {
-            self.gave_own = self.is_own && length >= self.bytes.len();
+            self.gave_own =
+                self.is_own && saturated(self.bytes.capacity()) == self.backing && length == self.bytes.len();
             *place = self.split(length.min(self.bytes.len()));
             return;
         }
-        self.gave_own = true;
         place.clear();
         if place.capacity() < length {
             *place = if length > KEPT_BYTES {
@@ -159,9 +159,19 @@ impl Incoming {
             } else {
                 BytesMut::with_capacity(length.max(LEAST_HEAD))
             };
+            self.gave_own = true;
         }
         place.extend_from_slice(self.bytes.get(..length).unwrap_or_default());
         self.skip(length);
+    }
+
+    /// Takes the memory of the last head back, unless it is a driver's.
+    pub(crate) fn take_back(&mut self, bytes: &mut BytesMut) {
+        if core::mem::take(&mut self.gave_own) {
+            let size = bytes.capacity();
+            spare::keep_buffer(bytes, size);
+        }
+        *bytes = BytesMut::new();
     }
 
     /// Takes the first `length` bytes away.

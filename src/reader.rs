@@ -12,7 +12,7 @@ use crate::error::{Limit, ProtocolError};
 use crate::framing::RequestBody;
 use crate::head::{self, HeadParser};
 use crate::headers::{self, Headers};
-use crate::incoming::{Incoming, KEPT_BYTES};
+use crate::incoming::Incoming;
 use crate::request::Request;
 
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ impl Reader {
         let mut request = Request::renewed(self.request.take());
         let taken = request.own_head().and_then(|head| head::take_whole(&mut self.incoming, config, head));
         let Some(length) = taken else {
-            self.request = request.try_empty(KEPT_BYTES, self.incoming.gave_own).then_some(request);
+            self.request = request.try_empty(&mut self.incoming).then_some(request);
             return None;
         };
         self.count(length);
@@ -135,7 +135,7 @@ impl Reader {
         self.incoming.give_back();
         if let Some(request) = &mut self.request
             && !request.headers().raw().is_empty()
-            && !request.try_empty(KEPT_BYTES, self.incoming.gave_own)
+            && !request.try_empty(&mut self.incoming)
         {
             self.request = None;
         }

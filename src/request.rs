@@ -8,6 +8,7 @@ use core::fmt;
 
 use crate::framing::{RequestBody, Version};
 use crate::headers::{Headers, Span};
+use crate::incoming::Incoming;
 use crate::syntax;
 
 /// The form of a request target (RFC 9112 §3.2).
@@ -121,10 +122,10 @@ impl Request {
         Arc::make_mut(&mut self.0)
     }
 
-    /// Forgets its fields, and keeps at most `most_bytes` of their memory; that of its bytes `is_own`, or a driver's.
-    /// False if somebody else holds it, too: then nothing is done.
-    pub(crate) fn try_empty(&mut self, most_bytes: usize, is_own: bool) -> bool {
-        self.own_head().map(|head| head.headers.empty(most_bytes, is_own)).is_some()
+    /// Forgets its fields, whose bytes came from `incoming`, and keeps little of their memory. False if somebody else
+    /// holds it, too: then nothing is done.
+    pub(crate) fn try_empty(&mut self, incoming: &mut Incoming) -> bool {
+        self.own_head().map(|head| head.headers.empty(incoming)).is_some()
     }
 
     /// Bytes of the heap that it takes.

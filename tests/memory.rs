@@ -1073,6 +1073,23 @@ fn an_idle_connection_holds_700_bytes_at_most() {
     assert!((least..=MOST_OF_A_THREAD).contains(most), "{most} bytes are kept");
 }
 
+/// The memory of a head that is a part of its buffer serves the next head behind it. It is not kept, as it is larger than
+/// it shows.
+#[test]
+fn what_a_thread_keeps_is_as_large_as_it_shows() {
+    let before = heap::held();
+    let mut conn = Connection::new(Config::default());
+    conn.handle_bytes(&[&head("GET", 600, 1, "")[..], GET].concat());
+    for _ in 0..2 {
+        let id = started(&mut conn).unwrap();
+        answer(&mut conn, id);
+    }
+    assert_eq!(started(&mut conn), None);
+    drop(conn);
+    let kept = heap::held() - before;
+    assert!(kept <= sansgi::spare_bytes() + 64, "{kept} bytes, which show {}", sansgi::spare_bytes());
+}
+
 /// What the last request left counts, and what its response left: the one leaves less to the other.
 #[test]
 fn an_idle_connection_holds_700_bytes_at_most_behind_any_response() {
