@@ -30,7 +30,7 @@ const SHORT_TEXT_BYTES: usize = 256;
 /// head, two for text, and two for the fields of the head and of the trailers.
 pub(crate) const MOST_BEYOND_NEED: usize = if cfg!(feature = "std") { 6 * SMALL_BYTES } else { 0 };
 
-/// An empty buffer for `least` bytes; for no more than `most`, unless it is made for this.
+/// An empty buffer with room for `least` bytes. One that was kept has room for `most` at most.
 pub(crate) fn buffer(least: usize, most: usize) -> BytesMut {
     let kept = look(|kept| kept.buffer(least).take()).flatten();
     kept.filter(|kept| (least..=most).contains(&kept.size())).unwrap_or_else(|| BytesMut::with_capacity(least))
