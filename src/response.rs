@@ -139,7 +139,22 @@ pub(crate) fn write_trailers(headers: &[Pair<'_>], into: &mut Vec<u8>) -> Result
 
 /// `status-line = HTTP-version SP status-code SP [ reason-phrase ] CRLF` (RFC 9112 §4). Ours is the version of the
 /// server, not of the request (RFC 9110 §6.2).
+#[inline]
 pub(crate) fn write_status_line(status: u16, into: &mut Vec<u8>) {
+    const OK: &[u8] = match registered_status_line(200) {
+        Some(line) => line.as_bytes(),
+        None => b"",
+    };
+    // Known with its length, it is copied without a call.
+    if status == 200 {
+        into.extend_from_slice(OK);
+    } else {
+        write_other_status_line(status, into);
+    }
+}
+
+#[cold] // most responses are a 200
+fn write_other_status_line(status: u16, into: &mut Vec<u8>) {
     match registered_status_line(status) {
         Some(line) => into.extend_from_slice(line.as_bytes()),
         None => write_line_without_reason(status, into),
@@ -193,7 +208,7 @@ macro_rules! registered_status_lines {
         /// The status lines of the IANA registry. No application supplies a reason phrase: it would be one more place
         /// to inject into.
         #[inline(never)] // it is a large table, of which one is enough
-        fn registered_status_line(status: u16) -> Option<&'static str> {
+        const fn registered_status_line(status: u16) -> Option<&'static str> {
             match status {
                 $($status => Some(concat!("HTTP/1.1 ", $status, " ", $reason, "\r\n")),)*
                 _ => None,
