@@ -49,15 +49,7 @@ impl Found {
     /// writes.
     fn take(&mut self, name: &[u8], value: &[u8]) -> Result<bool, Misuse> {
         if syntax::is_name(name, b"connection") {
-            for option in syntax::members(value) {
-                if !syntax::is_token(option) || is_for_all_recipients(option) {
-                    return Err(Misuse::Connection);
-                }
-                let is_close = option.eq_ignore_ascii_case(b"close");
-                self.close |= is_close;
-                self.has_options |= !is_close;
-            }
-            return Ok(false);
+            return self.take_options(value).map(|()| false);
         }
         // "You may send a `Transfer-Encoding` header in this message, but the server must ignore it" (ASGI, on
         // `http.response.start`).
@@ -74,32 +66,54 @@ impl Found {
         }
         Ok(true)
     }
+
+    #[cold] // most responses have none
+    fn take_options(&mut self, value: &[u8]) -> Result<(), Misuse> {
+        for option in syntax::members(value) {
+            if !syntax::is_token(option) || is_for_all_recipients(option) {
+                return Err(Misuse::Connection);
+            }
+            let is_close = option.eq_ignore_ascii_case(b"close");
+            self.close |= is_close;
+            self.has_options |= !is_close;
+        }
+        Ok(())
+    }
 }
 
 /// The one validator of all field lines that an application supplies. It writes them in their order, but for those that
 /// the connection writes itself, and adds what they say to `found`, which is the caller's, so that it need not be
 /// moved. Where it refuses one, its caller throws away what was written before it: then nothing has happened.
 pub(crate) fn write_fields(headers: &[Pair<'_>], found: &mut Found, into: &mut Vec<u8>) -> Result<(), Misuse> {
-    for &(name, value) in headers {
+    for &(name, mut value) in headers {
         // Its name is a token and a number is a value: nobody needs to look at them for that.
         if syntax::is_name(name, b"content-length") {
             found.take_length(value)?;
-            if found.keeps_length {
-                into.extend_from_slice(b"content-length: ");
-                into.extend_from_slice(syntax::without_leading_zeros(value));
-                into.extend_from_slice(b"\r\n");
+            if !found.keeps_length {
+                continue;
             }
-            continue;
+            value = syntax::without_leading_zeros(value);
+            into.extend_from_slice(b"content-length: ");
+        } else {
+            // Most responses have it: it is a token, and says nothing to the connection.
+            let is_usual = name == b"content-type";
+            if !is_usual && !syntax::is_token(name) {
+                return Err(Misuse::HeaderName);
+            }
+            if !syntax::is_field_value(value) {
+                return Err(Misuse::HeaderValue);
+            }
+            if is_usual {
+                into.extend_from_slice(b"content-type: ");
+            } else if found.take(name, value)? {
+                into.extend_from_slice(name);
+                into.extend_from_slice(b": ");
+            } else {
+                continue;
+            }
         }
-        if !syntax::is_token(name) {
-            return Err(Misuse::HeaderName);
-        }
-        if !syntax::is_field_value(value) {
-            return Err(Misuse::HeaderValue);
-        }
-        if found.take(name, value)? {
-            write_field(name, value, into);
-        }
+        into.extend_from_slice(value);
+        into.extend_from_slice(b"\r\n");
     }
     Ok(())
 }
@@ -170,14 +184,6 @@ fn write_line_without_reason(status: u16, into: &mut Vec<u8>) {
     into.extend_from_slice(b"HTTP/1.1 ");
     into.extend_from_slice(&digits);
     into.extend_from_slice(b" \r\n");
-}
-
-/// `field-line = field-name ":" OWS field-value OWS` and CRLF (RFC 9112 §5).
-fn write_field(name: &[u8], value: &[u8], into: &mut Vec<u8>) {
-    into.extend_from_slice(name);
-    into.extend_from_slice(b": ");
-    into.extend_from_slice(value);
-    into.extend_from_slice(b"\r\n");
 }
 
 /// The options of all the application's `connection` lines, in one line that is left open for ours: true if it is.

@@ -108,12 +108,13 @@ fn all_of<const N: usize>(block: &[u8; N], is_usual: impl Fn(u8) -> bool) -> boo
     block.iter().fold(true, |all, &byte| all & is_usual(byte))
 }
 
-/// `field-value` (RFC 9110 §5.5): no control character but HTAB, and no white space at either end.
+/// `field-value` (RFC 9110 §5.5): no control character but HTAB, and no white space at either end, which is all of it
+/// that is not above SP.
 #[inline]
 pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
     (all_in_blocks(bytes, |byte| matches!(byte, b' '..=b'~')) || all(bytes, FIELD))
-        && !matches!(bytes.first(), Some(b' ' | b'\t'))
-        && !matches!(bytes.last(), Some(b' ' | b'\t'))
+        && bytes.first().is_none_or(|&first| first > b' ')
+        && bytes.last().is_none_or(|&last| last > b' ')
 }
 
 /// `OWS` is SP and HTAB, nothing else (RFC 9110 §5.6.3).
