@@ -220,7 +220,7 @@ impl Headers {
         }));
         names.clear();
         names.extend(found.iter().map(|field| field.name));
-        names.make_ascii_lowercase();
+        make_lower(names);
     }
 
     /// For so many fields of a head of `length` bytes, with names of this length in all.
@@ -286,6 +286,20 @@ impl Headers {
             keeps
         });
         self.names = kept;
+    }
+}
+
+/// Makes lower case of names, in blocks of which the last one overlaps: behind whole blocks std goes on byte by byte.
+fn make_lower(names: &mut str) {
+    const BLOCK: usize = 16;
+    let length = names.len();
+    if length < BLOCK {
+        return names.make_ascii_lowercase();
+    }
+    let blocks = length & !(BLOCK - 1);
+    names.get_mut(..blocks).unwrap_or_default().make_ascii_lowercase();
+    if blocks != length {
+        names.get_mut(length.wrapping_sub(BLOCK)..).unwrap_or_default().make_ascii_lowercase();
     }
 }
 
