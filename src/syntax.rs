@@ -73,12 +73,21 @@ pub(crate) fn run(bytes: &[u8], class: u8) -> usize {
 }
 
 /// Whether this is a name in any case; `lower` is of lower-case letters and `-`. Setting the bit that parts the cases
-/// makes no byte but a letter one, and takes the whole name at once.
+/// makes no byte but a letter one. Eight bytes are taken at once, of which the last overlap those before; of a shorter
+/// name all.
 #[inline]
 pub(crate) fn is_name<const N: usize>(bytes: &[u8], lower: &[u8; N]) -> bool {
     let Ok(bytes) = <&[u8; N]>::try_from(bytes) else { return false };
     let case = |lower: u8| if lower == b'-' { 0 } else { 0x20 };
-    bytes.iter().zip(lower).fold(0, |difference, (&byte, &lower)| difference | ((byte | case(lower)) ^ lower)) == 0
+    let difference = |word: &[u8; 8], lower: &[u8; 8]| {
+        (u64::from_le_bytes(*word) | u64::from_le_bytes(lower.map(case))) ^ u64::from_le_bytes(*lower)
+    };
+    if let (Some(last), Some(lower_last)) = (bytes.last_chunk(), lower.last_chunk()) {
+        let words = bytes.as_chunks().0.iter().zip(lower.as_chunks().0);
+        words.fold(difference(last, lower_last), |found, (word, lower)| found | difference(word, lower)) == 0
+    } else {
+        bytes.iter().zip(lower).fold(0, |found, (&byte, &lower)| found | ((byte | case(lower)) ^ lower)) == 0
+    }
 }
 
 /// `token = 1*tchar` (RFC 9110 §5.6.2). Most names of headers are in lower case, as ASGI wants them.
