@@ -240,11 +240,17 @@ impl Writer {
         answer
     }
 
+    #[inline(never)] // once a response, not for each part of its body
     fn finish_body(&mut self) {
         if self.encoder.is_chunked() {
-            let end: &[u8] = if self.in_trailers { b"\r\n" } else { b"0\r\n\r\n" };
-            self.outgoing.put(end);
+            self.write_last_chunk();
         }
+    }
+
+    #[inline(never)] // so that a response with a length saves nothing on the stack
+    fn write_last_chunk(&mut self) {
+        let end: &[u8] = if self.in_trailers { b"\r\n" } else { b"0\r\n\r\n" };
+        self.outgoing.put(end);
     }
 
     /// Queues an interim response, if it is valid and `is_due`, before a head that is held. It is never sent to
