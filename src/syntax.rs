@@ -253,52 +253,49 @@ fn line_feeds_in<B>(word: [u8; 8], at: usize, see: &mut impl FnMut(usize) -> Con
 
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2), the host not empty.
 pub(crate) fn is_authority(bytes: &[u8]) -> bool {
-    // Most are a name alone: no colon has to be looked for.
-    !bytes.is_empty() && all(bytes, REG_NAME) || split_authority(bytes).is_some()
+    // Most are a name alone.
+    !bytes.is_empty() && all(bytes, REG_NAME) || port_of(bytes).is_some()
 }
 
 /// `uri-host ":" port` (RFC 9112 §3.2.3), neither of them empty.
 pub(crate) fn is_authority_with_port(bytes: &[u8]) -> bool {
-    split_authority(bytes).is_some_and(|port| !port.is_empty())
+    port_of(bytes).is_some_and(|port| !port.is_empty())
 }
 
-/// The port, empty if there is none, of what is an authority.
-fn split_authority(bytes: &[u8]) -> Option<&[u8]> {
-    let end = match bytes.first()? {
-        b'[' => bytes.iter().position(|&byte| byte == b']')?.checked_add(1)?,
-        _ => bytes.iter().position(|&byte| byte == b':').unwrap_or(bytes.len()),
+/// The port, empty if there is none, of what is an authority. Its host is not empty: "a sender MUST NOT generate an
+/// 'http' URI with an empty host identifier" (RFC 9110 §4.2.1).
+fn port_of(authority: &[u8]) -> Option<&[u8]> {
+    let host = match authority.first()? {
+        b'[' => ip_literal(authority)?,
+        _ => reg_name(authority),
     };
-    let (host, rest) = bytes.split_at_checked(end)?;
-    let valid = match host {
-        [b'[', literal @ .., b']'] => is_ip_literal(literal),
-        _ => is_reg_name(host),
-    };
-    let port = match rest {
-        [] => rest,
-        [b':', port @ ..] => port,
-        _ => return None,
-    };
-    let in_range = port.is_empty() || port.len() <= 5 && decimal(port).is_some_and(|port| port <= 65535);
-    (valid && in_range).then_some(port)
-}
-
-/// `reg-name`, which covers `IPv4address` (RFC 3986 §3.2.2), but not empty: "a sender MUST NOT generate an 'http' URI
-/// with an empty host identifier" (RFC 9110 §4.2.1).
-fn is_reg_name(mut host: &[u8]) -> bool {
-    if host.is_empty() {
-        return false;
-    }
-    if all(host, REG_NAME) {
-        return true;
-    }
-    loop {
-        host = match host {
-            [] => return true,
-            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
-            [byte, rest @ ..] if is(*byte, REG_NAME) => rest,
-            _ => return false,
+    match authority.split_at_checked(host)? {
+        ([], _) => None,
+        (_, []) => Some(&[]),
+        (_, [b':', port @ ..]) => {
+            let in_range = port.is_empty() || port.len() <= 5 && decimal(port).is_some_and(|port| port <= 65535);
+            in_range.then_some(port)
         }
+        _ => None,
     }
+}
+
+/// How long the `reg-name` at the front is, which covers `IPv4address` (RFC 3986 §3.2.2).
+fn reg_name(bytes: &[u8]) -> usize {
+    let mut length = run(bytes, REG_NAME);
+    while let Some([b'%', high, low, rest @ ..]) = bytes.get(length..)
+        && high.is_ascii_hexdigit()
+        && low.is_ascii_hexdigit()
+    {
+        length = length.saturating_add(3).saturating_add(run(rest, REG_NAME));
+    }
+    length
+}
+
+/// How long the literal at the front is, with its brackets.
+fn ip_literal(bytes: &[u8]) -> Option<usize> {
+    let end = bytes.iter().position(|&byte| byte == b']')?;
+    is_ip_literal(bytes.get(1..end)?).then_some(end.saturating_add(1))
 }
 
 /// `IPv6address / IPvFuture` (RFC 3986 §3.2.2), without a zone.
