@@ -83,16 +83,18 @@ impl Reader {
         if self.head.has_skipped() {
             return None;
         }
-        let mut request = Request::renewed(self.request.take());
+        let request = Request::renewed(&mut self.request);
         let taken = request.own_head().and_then(|head| head::take_whole(&mut self.incoming, config, head));
         let Some(length) = taken else {
-            self.request = request.try_empty(&mut self.incoming).then_some(request);
+            if !request.try_empty(&mut self.incoming) {
+                self.request = None;
+            }
             return None;
         };
+        let request = request.clone();
         self.count(length);
-        let begun = self.begin(&request);
-        self.request = Some(request);
-        Some(begun)
+        self.begin(&request);
+        Some(request)
     }
 
     /// A head was looked at by the short way before it was by the long one: no further than it reaches.
@@ -102,17 +104,24 @@ impl Reader {
 
     /// The next request, whose head is here.
     pub(crate) fn request(&mut self, config: &Config) -> Result<Request, ProtocolError> {
-        let mut request = Request::renewed(self.request.take());
-        let length = self.head.take(&mut self.incoming, config, request.head_mut())?;
-        // A whole head is looked at once more, by the parser of its fields.
-        self.count(length.saturating_mul(2));
-        let begun = self.begin(&request);
-        self.request = Some(request);
-        Ok(begun)
+        let request = Request::renewed(&mut self.request);
+        match self.head.take(&mut self.incoming, config, request.head_mut()) {
+            Ok(length) => {
+                let request = request.clone();
+                // A whole head is looked at once more, by the parser of its fields.
+                self.count(length.saturating_mul(2));
+                self.begin(&request);
+                Ok(request)
+            }
+            Err(error) => {
+                self.request = None;
+                Err(error)
+            }
+        }
     }
 
     /// The body of this request is next.
-    fn begin(&mut self, request: &Request) -> Request {
+    fn begin(&mut self, request: &Request) {
         self.decoder = BodyDecoder::new(request.body());
         self.forget_trailers();
         self.ended = false;
@@ -120,7 +129,6 @@ impl Reader {
         self.drained = 0;
         self.rest_is_whole = None;
         self.progressed = false;
-        request.clone()
     }
 
     /// Bytes that were looked at, each as often as it was.

@@ -103,12 +103,19 @@ pub(crate) fn may_be_switched_to(protocol: &[u8]) -> bool {
 }
 
 impl Request {
-    /// A request to read the next head into: `last` if nobody else holds it, so that its memory serves again.
-    pub(crate) fn renewed(last: Option<Self>) -> Self {
-        match last {
-            Some(Self(head)) if Arc::strong_count(&head) == 1 => Self(head),
-            Some(_) | None => Self(Arc::default()),
+    /// Makes `last` a request to read the next head into: the one that it is if nobody else holds it, so that its
+    /// memory serves again.
+    #[inline] // nobody does, mostly
+    pub(crate) fn renewed(last: &mut Option<Self>) -> &mut Self {
+        if last.as_ref().is_some_and(|Self(head)| Arc::strong_count(head) > 1) {
+            *last = None;
         }
+        last.get_or_insert_with(Self::unread)
+    }
+
+    #[cold] // a connection holds one
+    fn unread() -> Self {
+        Self(Arc::default())
     }
 
     /// To read into, if nobody else holds it: without the code that would copy it.
