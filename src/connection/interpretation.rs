@@ -47,6 +47,10 @@ impl Connection {
         loop {
             let before = self.state.reading;
             match before {
+                // Nothing came since the last request, which is often asked.
+                Reading::Idle if self.reader.incoming.bytes.is_empty() && !self.reader.incoming.ended => {
+                    self.interpret_idleness();
+                }
                 Reading::Idle | Reading::Head => {
                     let request = self.interpret_head();
                     if request.is_some() {
@@ -58,10 +62,10 @@ impl Connection {
                     if self.reader.incoming.ended {
                         self.interpret_end();
                     }
+                    if self.reader.incoming.has_memory() && self.discards() {
+                        self.discard();
+                    }
                 }
-            }
-            if self.reader.incoming.has_memory() && self.discards() {
-                self.reader.incoming.clear();
             }
             if self.state.reading == before {
                 return None;
@@ -104,10 +108,21 @@ impl Connection {
         if self.reader.head_has_begun() {
             self.moved_on(Event::HeadBegan);
         } else if self.writer.outgoing.is_empty() {
-            // Most connections are idle most of the time: their buffers are given back.
-            self.reader.release();
-            self.writer.shrink(MOST_IDLE_BYTES.saturating_sub(self.reader.kept_bytes()));
+            self.give_back_memory();
         }
+    }
+
+    /// Most connections are idle most of the time: their buffers are given back.
+    #[inline(never)] // asked once a request
+    fn give_back_memory(&mut self) {
+        self.reader.release();
+        self.writer.shrink(MOST_IDLE_BYTES.saturating_sub(self.reader.kept_bytes()));
+    }
+
+    /// What comes behind the last request is forgotten.
+    #[cold]
+    fn discard(&mut self) {
+        self.reader.incoming.clear();
     }
 
     fn take_request(&mut self) -> Option<Request> {
