@@ -451,7 +451,7 @@ impl Connection {
     }
 
     fn wait(&self, deadline: Option<Instant>) -> Action {
-        let due = self.writer.outgoing.due();
+        let due = if self.writer.outgoing.is_empty() { Due::Nothing } else { self.writer.outgoing.due() };
         let wait = Wait { read: self.wants_to_read(), write: due != Due::Nothing, deadline };
         match due {
             Due::Part { token, remaining } => Action::Transfer { token, remaining, wait },
@@ -460,9 +460,17 @@ impl Connection {
     }
 
     /// Where somebody asks, or where it is thrown away, reading goes on: the limits bound it. What would wait for
-    /// somebody to ask is read as far as the buffer has room.
+    /// somebody to ask is read as far as the buffer has room, and what comes behind a switch by the next protocol.
     fn wants_to_read(&self) -> bool {
-        !self.reader.incoming.ended && !self.state.hands_over() && (!self.reads_ahead() || self.has_room())
+        if self.reader.incoming.ended {
+            return false;
+        }
+        match self.state.reading {
+            Reading::Closed => !self.state.hands_over(),
+            Reading::Idle | Reading::Head | Reading::Body | Reading::Wanted | Reading::Draining | Reading::Ended => {
+                !self.reads_ahead() || self.has_room()
+            }
+        }
     }
 
     /// Whether what is read now waits for somebody to ask.
@@ -495,15 +503,19 @@ impl Connection {
             Reading::Closed if self.state.next == Next::Lingering => Awaited::Close,
             Reading::Idle | Reading::Body | Reading::Ended | Reading::Closed => Awaited::Nothing,
         };
-        let body_has_come = self.reader.take_progress();
-        let was_read = core::mem::take(&mut self.was_read);
-        self.waits.turn(Turn {
-            awaited,
-            has_come: if awaited == Awaited::Close { was_read } else { body_has_come },
-            unwritten,
-            was_written: core::mem::take(&mut self.was_written),
-            shutting_down: self.is_shutting_down && self.state.in_flight(),
-        });
+        let has_come = match awaited {
+            Awaited::Body => self.reader.has_progressed,
+            Awaited::Close => self.was_read,
+            Awaited::Nothing | Awaited::Request | Awaited::Head => false,
+        };
+        let turn = Turn { awaited, has_come, unwritten, was_written: self.was_written };
+        self.waits.turn(turn, &self.config.timeouts);
+        if self.is_shutting_down {
+            self.waits.turn_of_a_shutdown(self.state.in_flight(), &self.config.timeouts);
+        }
+        self.reader.has_progressed = false;
+        self.was_read = false;
+        self.was_written = false;
     }
 
     #[cold]

@@ -33,7 +33,7 @@ pub(crate) struct Reader {
     /// Whether the body is here to its end, once the stream has ended.
     rest_is_whole: Option<bool>,
     /// Content came since somebody last looked. Chunk lines and trailers, however they drip, are none.
-    progressed: bool,
+    pub(crate) has_progressed: bool,
     /// Bytes that were looked at, each as often as it was, but for those of what is unfinished.
     examined: u64,
 }
@@ -66,7 +66,7 @@ impl Reader {
             continue_is_due: false,
             drained: 0,
             rest_is_whole: None,
-            progressed: false,
+            has_progressed: false,
             examined: 0,
         }
     }
@@ -128,7 +128,7 @@ impl Reader {
         self.continue_is_due = request.expects_continue();
         self.drained = 0;
         self.rest_is_whole = None;
-        self.progressed = false;
+        self.has_progressed = false;
     }
 
     /// Bytes that were looked at, each as often as it was.
@@ -213,7 +213,7 @@ impl Reader {
         self.incoming.skip(start);
         let is_more_to_come = matches!(next, Piece::Nothing | Piece::Content(_));
         let bytes = self.incoming.take(content, gap, is_more_to_come);
-        self.progressed = true;
+        self.has_progressed = true;
         let last = self.end(next, config).unwrap_or(false);
         if last {
             self.incoming.give_back();
@@ -244,7 +244,7 @@ impl Reader {
                 Piece::Content(content) => {
                     self.decoder.took(content);
                     self.incoming.skip(content);
-                    self.progressed = true;
+                    self.has_progressed = true;
                     self.drained = self.drained.saturating_add(u64::try_from(content).unwrap_or(u64::MAX));
                     if self.drained > config.limits.drain_budget_bytes {
                         return Ok(Drained::OverBudget);
@@ -303,17 +303,12 @@ impl Reader {
         self.decoder.content_bytes
     }
 
-    /// Whether content came since this was last asked.
-    pub(crate) fn take_progress(&mut self) -> bool {
-        core::mem::take(&mut self.progressed)
-    }
-
     pub(crate) fn fingerprint(&self) -> String {
-        let Self { incoming, head, decoder, ended, continue_is_due, rest_is_whole, progressed, .. } = self;
+        let Self { incoming, head, decoder, ended, continue_is_due, rest_is_whole, has_progressed, .. } = self;
         let (bytes, stream_ended) = (incoming.bytes.escape_ascii(), incoming.ended);
         let request = self.request.as_ref().map(|request| request.headers().raw().escape_ascii());
         let (decoder, drained) = (decoder.saturated(), self.drained.min(2));
-        let flags = (ended, continue_is_due, rest_is_whole, progressed, drained, self.trailers().is_some());
+        let flags = (ended, continue_is_due, rest_is_whole, has_progressed, drained, self.trailers().is_some());
         format!("\"{bytes}\" {stream_ended} {head:?} {:?} {decoder:?} {flags:?}", request.map(|raw| raw.to_string()))
     }
 

@@ -166,7 +166,8 @@ pub(crate) enum Overdue {
     Shutdown,
 }
 
-/// Since when each wait lasts. A deadline is computed from these marks; nothing is armed and nothing cancelled.
+/// Since when each wait lasts, or when it will have lasted too long. A deadline is computed from these marks; nothing
+/// is armed and nothing cancelled.
 ///
 /// A phase that began since the last question begins at this one's `now` (rule 1): its mark is made by the first
 /// [`turn`](Self::turn) that finds the phase, and dropped by the first that does not.
@@ -177,10 +178,10 @@ pub(crate) struct Waits {
     /// Since when it is awaited, and since when nothing of it has come.
     awaited_since: Instant,
     quiet_since: Instant,
-    /// `NEVER` while nothing is unwritten.
-    unwritten_since: Instant,
-    /// `NEVER` while no exchange outlasts a shutdown.
-    shutdown_since: Instant,
+    /// When what is unwritten has been so for too long; `NEVER` while nothing is.
+    write_due: Instant,
+    /// When an exchange has outlasted a shutdown; `NEVER` while none does.
+    shutdown_due: Instant,
     /// How long this body was waited for, in all.
     body_wait: Nanos,
     /// Nothing of what was waited for at the last turn is due before. `ZERO` where that was not asked; but while a body
@@ -196,7 +197,6 @@ pub(crate) struct Turn {
     pub(crate) has_come: bool,
     pub(crate) unwritten: bool,
     pub(crate) was_written: bool,
-    pub(crate) shutting_down: bool,
 }
 
 impl Waits {
@@ -205,8 +205,8 @@ impl Waits {
         awaited: Awaited::Nothing,
         awaited_since: Instant::ZERO,
         quiet_since: Instant::ZERO,
-        unwritten_since: Instant::NEVER,
-        shutdown_since: Instant::NEVER,
+        write_due: Instant::NEVER,
+        shutdown_due: Instant::NEVER,
         body_wait: Nanos(0),
         first_due: Instant::ZERO,
     };
@@ -222,7 +222,7 @@ impl Waits {
     }
 
     /// Takes which waits are on.
-    pub(crate) fn turn(&mut self, turn: Turn) {
+    pub(crate) fn turn(&mut self, turn: Turn, timeouts: &Timeouts) {
         if self.awaited == Awaited::Body {
             self.turn_of_a_body(turn.has_come || turn.awaited != Awaited::Body);
         } else {
@@ -232,19 +232,23 @@ impl Waits {
             self.awaited = turn.awaited;
             self.awaited_since = self.now;
             self.quiet_since = self.now;
-        }
-        if turn.has_come {
+        } else if turn.has_come {
             self.quiet_since = self.now;
         }
         if !turn.unwritten {
-            self.unwritten_since = Instant::NEVER;
-        } else if turn.was_written || self.unwritten_since == Instant::NEVER {
-            self.unwritten_since = self.now;
+            self.write_due = Instant::NEVER;
+        } else if turn.was_written || self.write_due == Instant::NEVER {
+            self.write_due = self.now.after(timeouts.write);
         }
-        if !turn.shutting_down {
-            self.shutdown_since = Instant::NEVER;
-        } else if self.shutdown_since == Instant::NEVER {
-            self.shutdown_since = self.now;
+    }
+
+    /// Takes whether a graceful shutdown has an exchange to wait for.
+    #[cold]
+    pub(crate) fn turn_of_a_shutdown(&mut self, in_flight: bool, timeouts: &Timeouts) {
+        if !in_flight {
+            self.shutdown_due = Instant::NEVER;
+        } else if self.shutdown_due == Instant::NEVER {
+            self.shutdown_due = self.now.after(timeouts.shutdown);
         }
     }
 
@@ -271,22 +275,12 @@ impl Waits {
         self.first_due <= self.now
     }
 
-    /// Whether something was unwritten at the last turn.
-    pub(crate) fn was_unwritten(&self) -> bool {
-        self.unwritten_since != Instant::NEVER
-    }
-
-    /// Whether an exchange had a graceful shutdown to end it at the last turn.
-    fn was_shutting_down(&self) -> bool {
-        self.shutdown_since != Instant::NEVER
-    }
-
     /// What has lasted too long, of what has nothing to do with bytes that came and are not interpreted yet.
     pub(crate) fn overdue_before_reading(&self, timeouts: &Timeouts) -> Option<Overdue> {
-        if self.write_deadline(timeouts) <= self.now {
+        if self.write_due <= self.now {
             return Some(Overdue::Write);
         }
-        if self.shutdown_deadline(timeouts) <= self.now {
+        if self.shutdown_due <= self.now {
             return Some(Overdue::Shutdown);
         }
         let closes = self.awaited == Awaited::Close && self.peer_deadline(timeouts, 0) <= self.now;
@@ -296,7 +290,7 @@ impl Waits {
     /// When the next of them will have lasted too long, `None` if there is none; or which of them has.
     pub(crate) fn deadline(&mut self, timeouts: &Timeouts, body_bytes: u64) -> Result<Option<Instant>, Overdue> {
         let peer = self.peer_deadline(timeouts, body_bytes);
-        let first = peer.min(self.write_deadline(timeouts)).min(self.shutdown_deadline(timeouts));
+        let first = peer.min(self.write_due).min(self.shutdown_due);
         self.first_due = first;
         if first <= self.now {
             return Err(self.overdue_before_reading(timeouts).unwrap_or(Overdue::Peer(self.awaited)));
@@ -316,15 +310,8 @@ impl Waits {
     }
 
     pub(crate) fn fingerprint(&self) -> String {
-        format!("{:?} {} {}", self.awaited, self.was_unwritten(), self.was_shutting_down())
-    }
-
-    fn write_deadline(&self, timeouts: &Timeouts) -> Instant {
-        self.unwritten_since.after(timeouts.write)
-    }
-
-    fn shutdown_deadline(&self, timeouts: &Timeouts) -> Instant {
-        self.shutdown_since.after(timeouts.shutdown)
+        let (is_unwritten, is_shutting_down) = (self.write_due != Instant::NEVER, self.shutdown_due != Instant::NEVER);
+        format!("{:?} {is_unwritten} {is_shutting_down}", self.awaited)
     }
 
     fn peer_deadline(&self, timeouts: &Timeouts, body_bytes: u64) -> Instant {

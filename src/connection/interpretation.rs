@@ -19,7 +19,8 @@ impl Connection {
     pub(super) fn waits_for_a_head_only(&self) -> bool {
         self.state.reading == Reading::Head
             && !self.waits.may_be_due()
-            && !self.waits.was_unwritten()
+            && !self.was_written
+            && self.writer.outgoing.is_empty()
             && !self.reader.incoming.ended
     }
 
