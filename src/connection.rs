@@ -17,7 +17,7 @@ use crate::error::{CloseReason, ProtocolError};
 use crate::exchange::{Exchange, ExchangeId};
 use crate::outgoing::{Chunks, Due};
 use crate::reader::Reader;
-use crate::state::{Effect, Event, Next, Reading, State, Tell, Writing};
+use crate::state::{Effect, End, Event, Next, Reading, State, Tell, Writing};
 use crate::time::{Awaited, Instant, Overdue, Turn, Waits};
 use crate::writer::Writer;
 
@@ -342,11 +342,16 @@ impl Connection {
                 }
             }
             if let Some(request) = self.interpret() {
-                return self.start(request);
+                return Action::Start(self.start(&request), request);
             }
             self.turn();
-            if let Some(action) = self.tell() {
-                return action;
+            match self.state.tell(!self.writer.outgoing.is_empty()) {
+                Tell::Nothing => {}
+                Tell::Disconnect => {
+                    self.moved_on(Event::DisconnectTold);
+                    return Action::Disconnect(self.id);
+                }
+                Tell::End(end) => return self.tell_end(end),
             }
             match self.waits.deadline(&self.config.timeouts, self.reader.content_bytes()) {
                 Ok(deadline) => return self.wait(deadline),
@@ -426,27 +431,17 @@ impl Connection {
         self.reader.bytes_examined()
     }
 
-    /// What is told once, and when it is over.
-    fn tell(&mut self) -> Option<Action> {
-        match self.state.tell(!self.writer.outgoing.is_empty()) {
-            Tell::Nothing => None,
-            Tell::Disconnect => {
-                self.moved_on(Event::DisconnectTold);
-                Some(Action::Disconnect(self.id))
-            }
-            Tell::Shutdown => {
-                self.moved_on(Event::EndTold);
-                Some(Action::Shutdown)
-            }
-            Tell::Switch => {
-                self.moved_on(Event::EndTold);
+    /// What is told when the connection is over.
+    #[cold] // it comes once
+    fn tell_end(&mut self, end: End) -> Action {
+        self.moved_on(Event::EndTold);
+        match end {
+            End::Shutdown => Action::Shutdown,
+            End::Switch => {
                 let leftover = core::mem::take(&mut self.reader.incoming.bytes).freeze();
-                Some(Action::Switch { protocol: core::mem::take(&mut self.protocol), leftover })
+                Action::Switch { protocol: core::mem::take(&mut self.protocol), leftover }
             }
-            Tell::Close { reset } => {
-                self.moved_on(Event::EndTold);
-                Some(Action::Close { reset })
-            }
+            End::Close { reset } => Action::Close { reset },
         }
     }
 
@@ -495,14 +490,21 @@ impl Connection {
 impl Connection {
     /// Tells [`Waits`] what is waited for now, and what of it has come since it was last told.
     fn turn(&mut self) {
-        let unwritten = !self.writer.outgoing.is_empty();
-        let awaited = match self.state.reading {
-            Reading::Idle if !unwritten => Awaited::Request,
+        self.turn_to(self.awaited());
+    }
+
+    fn awaited(&self) -> Awaited {
+        match self.state.reading {
+            Reading::Idle if self.writer.outgoing.is_empty() => Awaited::Request,
             Reading::Head => Awaited::Head,
             Reading::Wanted | Reading::Draining => Awaited::Body,
             Reading::Closed if self.state.next == Next::Lingering => Awaited::Close,
             Reading::Idle | Reading::Body | Reading::Ended | Reading::Closed => Awaited::Nothing,
-        };
+        }
+    }
+
+    fn turn_to(&mut self, awaited: Awaited) {
+        let unwritten = !self.writer.outgoing.is_empty();
         let has_come = match awaited {
             Awaited::Body => self.reader.has_progressed,
             Awaited::Close => self.was_read,

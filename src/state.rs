@@ -213,6 +213,12 @@ pub(crate) struct State {
 pub(crate) enum Tell {
     Nothing,
     Disconnect,
+    End(End),
+}
+
+/// What to tell the driver where the connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum End {
     Shutdown,
     Switch,
     Close { reset: bool },
@@ -619,17 +625,21 @@ impl State {
     #[inline]
     pub(crate) fn tell(self, unwritten: bool) -> Tell {
         match self.writing {
-            Writing::Over => return Tell::Disconnect,
-            Writing::Head | Writing::Held | Writing::Body | Writing::Trailers => return Tell::Nothing,
-            Writing::Idle => {}
+            Writing::Over => Tell::Disconnect,
+            Writing::Head | Writing::Held | Writing::Body | Writing::Trailers => Tell::Nothing,
+            Writing::Idle => self.end(unwritten).map_or(Tell::Nothing, Tell::End),
         }
+    }
+
+    #[inline]
+    fn end(self, unwritten: bool) -> Option<End> {
         match self.next {
-            Next::Request | Next::Lingering | Next::Switched => Tell::Nothing,
-            Next::Linger | Next::Close | Next::Reset | Next::Switch if unwritten => Tell::Nothing,
-            Next::Linger => Tell::Shutdown,
-            Next::Close | Next::Closed => Tell::Close { reset: false },
-            Next::Reset | Next::ClosedByReset => Tell::Close { reset: true },
-            Next::Switch => Tell::Switch,
+            Next::Request | Next::Lingering | Next::Switched => None,
+            Next::Linger | Next::Close | Next::Reset | Next::Switch if unwritten => None,
+            Next::Linger => Some(End::Shutdown),
+            Next::Close | Next::Closed => Some(End::Close { reset: false }),
+            Next::Reset | Next::ClosedByReset => Some(End::Close { reset: true }),
+            Next::Switch => Some(End::Switch),
         }
     }
 }

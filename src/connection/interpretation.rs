@@ -9,6 +9,7 @@ use crate::exchange::ExchangeId;
 use crate::reader::Drained;
 use crate::request::Request;
 use crate::state::{Event, Reading};
+use crate::time::Awaited;
 
 /// Of heap that an idle connection keeps, for its next request and its response.
 const MOST_IDLE_BYTES: usize = 700;
@@ -33,7 +34,7 @@ impl Connection {
                 self.was_read = false;
                 Some(Action::Wait(Wait { read: true, write: false, deadline: self.waits.first_due() }))
             }
-            Ok(true) => self.take_request().map(|request| self.start(request)),
+            Ok(true) => self.take_request().map(|request| Action::Start(self.start(&request), request)),
             Err(error) => {
                 self.break_off(error, Event::Fault);
                 None
@@ -186,15 +187,15 @@ impl Connection {
         self.happened(event, CloseReason::ClientClosed);
     }
 
-    pub(super) fn start(&mut self, request: Request) -> Action {
+    pub(super) fn start(&mut self, request: &Request) -> ExchangeId {
         self.id = ExchangeId(self.id.0.saturating_add(1));
         self.moved_on(Event::Requested);
-        self.writer.begin(&request);
+        self.writer.begin(request);
         self.waits.body_begins();
         if !request.is_persistent() || self.id.0 >= self.config.limits.requests {
             self.happened(Event::LastRequest, CloseReason::LastRequest);
         }
-        self.turn();
-        Action::Start(self.id, request)
+        self.turn_to(Awaited::Nothing);
+        self.id
     }
 }
