@@ -18,21 +18,31 @@ use crate::syntax;
 
 impl Connection {
     pub(crate) fn receive(&mut self, id: ExchangeId) -> Poll<ReceiveEvent> {
-        if self.reader.incoming.ended && self.is_current(id) && self.state.in_flight() {
-            // An end of the stream that was told since the last question counts already.
-            let request = self.interpret();
-            debug_assert!(request.is_none(), "no request begins while another is in flight");
-        }
         if self.outcome(id).is_some() {
             return Poll::Ready(ReceiveEvent::Disconnect);
         }
-        match self.state.reading {
-            Reading::Body | Reading::Wanted => self.receive_body(),
-            Reading::Idle | Reading::Head | Reading::Draining | Reading::Ended | Reading::Closed => Poll::Pending,
+        if self.reader.incoming.ended {
+            return self.receive_at_the_end();
         }
+        self.receive_body()
     }
 
+    /// An end of the stream that was told since the last question counts already.
+    #[cold]
+    fn receive_at_the_end(&mut self) -> Poll<ReceiveEvent> {
+        let request = self.interpret();
+        debug_assert!(request.is_none(), "no request begins while another is in flight");
+        if self.state.outcome.is_some() { Poll::Ready(ReceiveEvent::Disconnect) } else { self.receive_body() }
+    }
+
+    #[inline(never)] // mostly every second `receive` has no more to do than to say `Disconnect`
     fn receive_body(&mut self) -> Poll<ReceiveEvent> {
+        match self.state.reading {
+            Reading::Body | Reading::Wanted => {}
+            Reading::Idle | Reading::Head | Reading::Draining | Reading::Ended | Reading::Closed => {
+                return Poll::Pending;
+            }
+        }
         // The first `receive` sends the 100 Continue that is due, unless the final head is out: an interim response
         // comes "prior to completing the requested action and sending a final response" (RFC 9110 §15.2). A held head
         // waits behind it.
