@@ -452,31 +452,20 @@ impl State {
     }
 
     fn response_started(&mut self) -> Result<(), SendError> {
-        match self.writing {
-            Writing::Head => self.writing = Writing::Held,
-            Writing::Held | Writing::Body | Writing::Trailers => return Err(Misuse::AlreadyStarted.into()),
-            Writing::Idle | Writing::Over => return Err(self.refusal()),
-        }
+        self.may_start()?;
+        self.writing = Writing::Held;
         Ok(())
     }
 
     fn body_to(&mut self, after: Writing) -> Result<(), SendError> {
-        match self.writing {
-            Writing::Head => return Err(Misuse::NotStarted.into()),
-            Writing::Held | Writing::Body => self.response_to(after),
-            Writing::Trailers => return Err(Misuse::BodyEnded.into()),
-            Writing::Idle | Writing::Over => return Err(self.refusal()),
-        }
+        self.may_send_body()?;
+        self.response_to(after);
         Ok(())
     }
 
     fn trailers_to(&mut self, after: Writing) -> Result<(), SendError> {
-        match self.writing {
-            Writing::Head => return Err(Misuse::NotStarted.into()),
-            Writing::Held | Writing::Body => return Err(Misuse::BodyNotEnded.into()),
-            Writing::Trailers => self.response_to(after),
-            Writing::Idle | Writing::Over => return Err(self.refusal()),
-        }
+        self.may_send_trailers()?;
+        self.response_to(after);
         Ok(())
     }
 
@@ -574,6 +563,35 @@ impl State {
     /// Whether an event of the application is taken at all.
     pub(crate) fn may_send(self) -> Result<(), SendError> {
         if self.in_flight() { Ok(()) } else { Err(self.refusal()) }
+    }
+
+    /// Whether a final head is taken.
+    pub(crate) fn may_start(self) -> Result<(), SendError> {
+        match self.writing {
+            Writing::Head => Ok(()),
+            Writing::Held | Writing::Body | Writing::Trailers => Err(Misuse::AlreadyStarted.into()),
+            Writing::Idle | Writing::Over => Err(self.refusal()),
+        }
+    }
+
+    /// Whether a body event is taken.
+    pub(crate) fn may_send_body(self) -> Result<(), SendError> {
+        match self.writing {
+            Writing::Head => Err(Misuse::NotStarted.into()),
+            Writing::Held | Writing::Body => Ok(()),
+            Writing::Trailers => Err(Misuse::BodyEnded.into()),
+            Writing::Idle | Writing::Over => Err(self.refusal()),
+        }
+    }
+
+    /// Whether trailers are taken.
+    pub(crate) fn may_send_trailers(self) -> Result<(), SendError> {
+        match self.writing {
+            Writing::Head => Err(Misuse::NotStarted.into()),
+            Writing::Held | Writing::Body => Err(Misuse::BodyNotEnded.into()),
+            Writing::Trailers => Ok(()),
+            Writing::Idle | Writing::Over => Err(self.refusal()),
+        }
     }
 
     /// Why no event of the application is taken, where no response is owed.

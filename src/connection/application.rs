@@ -13,7 +13,7 @@ use crate::outgoing::Content;
 use crate::reader::Part;
 use crate::request::Request;
 use crate::response::Pair;
-use crate::state::{Event, Next, Outcome, Reading, State, Writing};
+use crate::state::{Event, Next, Outcome, Reading, Writing};
 use crate::syntax;
 
 impl Connection {
@@ -118,22 +118,17 @@ impl Connection {
         id == self.id && id.0 > 0
     }
 
-    /// The state behind an event of the application, which is not taken yet.
-    fn after(&self, event: Event) -> Result<State, SendError> {
-        self.state.on(event).map(|(state, _)| state)
-    }
-
     #[inline(never)] // each part of a body would pay for what it saves on the stack
     fn send_start(&mut self, status: u16, headers: &[Pair<'_>], trailers: bool) -> Result<(), SendError> {
         if self.writer.switches(status) {
             return self.send_switch(status, headers);
         }
-        let after = self.after(Event::ResponseStart)?;
+        self.state.may_start()?;
         if !(200..=599).contains(&status) {
             return Err(Misuse::Status.into());
         }
         let is_last = self.writer.hold_head(status, headers, trailers, &self.config, self.date)?;
-        self.state = after;
+        self.moved_on(Event::ResponseStart);
         if is_last {
             self.happened(Event::LastRequest, CloseReason::LastRequest);
         }
@@ -143,12 +138,12 @@ impl Connection {
     /// A 101, or a 2xx to CONNECT: it completes its exchange at once, and what follows is the next protocol's.
     #[cold] // most responses are a start and a body
     fn send_switch(&mut self, status: u16, headers: &[Pair<'_>]) -> Result<(), SendError> {
-        let after = self.after(Event::Switch)?;
+        self.state.may_start()?;
         self.writer.hold_head(status, headers, false, &self.config, self.date)?;
         self.protocol = self.next_protocol(status, headers).inspect_err(|_| self.writer.drop_head())?;
         self.writer.release_as_it_is();
-        self.state = after;
         self.close_reason = Some(CloseReason::Switched);
+        self.moved_on(Event::Switch);
         Ok(())
     }
 
@@ -166,18 +161,19 @@ impl Connection {
     }
 
     fn send_body(&mut self, content: Content, more_body: bool) -> Result<(), SendError> {
-        let completes = !more_body && !self.writer.has_declared_trailers();
-        let after = match (more_body, completes) {
-            (true, _) => self.after(Event::ResponseBody)?,
-            (false, true) => self.after(Event::ResponseEnd)?,
-            (false, false) => self.after(Event::ResponseBodyEnd)?,
-        };
+        self.state.may_send_body()?;
         self.writer.count_body(&content, !more_body)?;
-        let before = core::mem::replace(&mut self.state, after);
-        if completes {
+        let is_held = self.state.writing == Writing::Held;
+        let completes = !more_body && !self.writer.has_declared_trailers();
+        if more_body {
+            self.moved_on(Event::ResponseBody);
+        } else if completes {
+            self.moved_on(Event::ResponseEnd);
             self.settle_early_response();
+        } else {
+            self.moved_on(Event::ResponseBodyEnd);
         }
-        if before.writing == Writing::Held {
+        if is_held {
             self.writer.release_head(self.state.next != Next::Request);
         }
         self.writer.write_body(content, completes);
@@ -186,16 +182,17 @@ impl Connection {
 
     #[cold] // most responses are a start and a body
     fn send_trailers(&mut self, headers: &[Pair<'_>], more_trailers: bool) -> Result<(), SendError> {
-        let event = if more_trailers { Event::ResponseTrailers } else { Event::ResponseTrailersEnd };
-        let after = match self.after(event) {
+        match self.state.may_send_trailers() {
             Err(SendError::Misuse(Misuse::BodyNotEnded)) if !self.writer.has_declared_trailers() => {
                 return Err(Misuse::TrailersNotDeclared.into());
             }
             answer => answer?,
-        };
+        }
         self.writer.write_trailers(headers, !more_trailers)?;
-        self.state = after;
-        if !more_trailers {
+        if more_trailers {
+            self.moved_on(Event::ResponseTrailers);
+        } else {
+            self.moved_on(Event::ResponseTrailersEnd);
             self.settle_early_response();
         }
         Ok(())
