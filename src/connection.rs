@@ -342,7 +342,7 @@ impl Connection {
                 }
             }
             if let Some(request) = self.interpret() {
-                return Action::Start(self.start(&request), request);
+                return self.start(request);
             }
             self.turn();
             match self.state.tell(!self.writer.outgoing.is_empty()) {
@@ -493,6 +493,7 @@ impl Connection {
         self.turn_to(self.awaited());
     }
 
+    /// What the peer is waited for to send.
     fn awaited(&self) -> Awaited {
         match self.state.reading {
             Reading::Idle if self.writer.outgoing.is_empty() => Awaited::Request,

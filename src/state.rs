@@ -645,11 +645,13 @@ impl State {
         match self.writing {
             Writing::Over => Tell::Disconnect,
             Writing::Head | Writing::Held | Writing::Body | Writing::Trailers => Tell::Nothing,
+            Writing::Idle if self.next == Next::Request => Tell::Nothing,
             Writing::Idle => self.end(unwritten).map_or(Tell::Nothing, Tell::End),
         }
     }
 
-    #[inline]
+    /// What is told of the connection's end, if anything is now.
+    #[cold] // it comes once
     fn end(self, unwritten: bool) -> Option<End> {
         match self.next {
             Next::Request | Next::Lingering | Next::Switched => None,

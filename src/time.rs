@@ -184,8 +184,8 @@ pub(crate) struct Waits {
     shutdown_due: Instant,
     /// How long this body was waited for, in all.
     body_wait: Nanos,
-    /// Nothing of what was waited for at the last turn is due before. `ZERO` where that was not asked; but while a body
-    /// is awaited, what is past stays until a part of it has come.
+    /// Nothing of what was waited for is due before, as far as that was asked: `ZERO` where what is awaited has changed
+    /// since. While a body is awaited, what is past stays until a part of it has come.
     first_due: Instant,
 }
 
@@ -223,15 +223,16 @@ impl Waits {
 
     /// Takes which waits are on.
     pub(crate) fn turn(&mut self, turn: Turn, timeouts: &Timeouts) {
-        if self.awaited == Awaited::Body {
-            self.turn_of_a_body(turn.has_come || turn.awaited != Awaited::Body);
-        } else {
-            self.first_due = Instant::ZERO;
-        }
         if self.awaited != turn.awaited {
+            if self.awaited == Awaited::Body {
+                self.forgive_lateness();
+            }
             self.awaited = turn.awaited;
             self.awaited_since = self.now;
             self.quiet_since = self.now;
+            self.first_due = Instant::ZERO;
+        } else if turn.awaited == Awaited::Body {
+            self.turn_of_a_body(turn.has_come);
         } else if turn.has_come {
             self.quiet_since = self.now;
         }
@@ -252,16 +253,25 @@ impl Waits {
         }
     }
 
-    /// "What was told before the question came in time, however late" (rule 1): that nobody asked when something was
-    /// due is not a body's slowness. So where a part of it, or its end, `has_come`, the time since then does not count.
+    /// The next one in which the same body is awaited.
     #[inline(never)] // few turns are in a body
     fn turn_of_a_body(&mut self, has_come: bool) {
-        if has_come && self.first_due != Instant::ZERO {
-            self.body_wait.0 = self.body_wait.0.saturating_sub(self.now.0.saturating_sub(self.first_due.0));
+        if has_come {
+            self.forgive_lateness();
+            self.quiet_since = self.now;
         }
         // A question may have a turn before it interprets what has come, and one behind it.
         if has_come || self.first_due > self.now {
             self.first_due = Instant::ZERO;
+        }
+    }
+
+    /// "What was told before the question came in time, however late" (rule 1): that nobody asked when something was
+    /// due is not a body's slowness. So where a part of it, or its end, has come, the time since then does not count.
+    #[inline(never)] // few turns are in a body
+    fn forgive_lateness(&mut self) {
+        if self.first_due != Instant::ZERO {
+            self.body_wait.0 = self.body_wait.0.saturating_sub(self.now.0.saturating_sub(self.first_due.0));
         }
     }
 
@@ -283,8 +293,12 @@ impl Waits {
         if self.shutdown_due <= self.now {
             return Some(Overdue::Shutdown);
         }
-        let closes = self.awaited == Awaited::Close && self.peer_deadline(timeouts, 0) <= self.now;
-        closes.then_some(Overdue::Peer(Awaited::Close))
+        if self.awaited == Awaited::Close { self.overdue_close(timeouts) } else { None }
+    }
+
+    #[cold] // awaited once, at the end
+    fn overdue_close(&self, timeouts: &Timeouts) -> Option<Overdue> {
+        (self.peer_deadline(timeouts, 0) <= self.now).then_some(Overdue::Peer(Awaited::Close))
     }
 
     /// When the next of them will have lasted too long, `None` if there is none; or which of them has.

@@ -34,7 +34,7 @@ impl Connection {
                 self.was_read = false;
                 Some(Action::Wait(Wait { read: true, write: false, deadline: self.waits.first_due() }))
             }
-            Ok(true) => self.take_request().map(|request| Action::Start(self.start(&request), request)),
+            Ok(true) => self.take_request().map(|request| self.start(request)),
             Err(error) => {
                 self.break_off(error, Event::Fault);
                 None
@@ -187,7 +187,15 @@ impl Connection {
         self.happened(event, CloseReason::ClientClosed);
     }
 
-    pub(super) fn start(&mut self, request: &Request) -> ExchangeId {
+    pub(super) fn start(&mut self, request: Request) -> Action {
+        self.begin(&request);
+        debug_assert_eq!(self.awaited(), Awaited::Nothing, "nobody has asked for its body yet");
+        self.turn_to(Awaited::Nothing);
+        Action::Start(self.id, request)
+    }
+
+    #[inline(never)] // so that a turn without a request costs little
+    fn begin(&mut self, request: &Request) {
         self.id = ExchangeId(self.id.0.saturating_add(1));
         self.moved_on(Event::Requested);
         self.writer.begin(request);
@@ -195,7 +203,5 @@ impl Connection {
         if !request.is_persistent() || self.id.0 >= self.config.limits.requests {
             self.happened(Event::LastRequest, CloseReason::LastRequest);
         }
-        self.turn_to(Awaited::Nothing);
-        self.id
     }
 }
