@@ -307,6 +307,7 @@ impl Exchange<'_> {
     /// let split = SendEvent::ResponseStart { status: 302, headers: &[(b"location", b"/\r\nx: y")], trailers: false };
     /// assert_eq!(exchange.send(split), Err(SendError::Misuse(Misuse::HeaderValue)));
     /// ```
+    #[inline] // who sends mostly knows which event it is
     pub fn send(&mut self, event: SendEvent<'_>) -> Result<(), SendError> {
         self.connection.send(self.id, event)
     }

@@ -80,6 +80,7 @@ impl Connection {
         if answer.is_ok() && self.is_above_high_water() { Poll::Pending } else { Poll::Ready(answer) }
     }
 
+    #[inline] // who sends mostly knows which event it is
     pub(crate) fn send(&mut self, id: ExchangeId, event: SendEvent<'_>) -> Result<(), SendError> {
         if !self.is_current(id) {
             return Err(SendError::Complete);
@@ -87,9 +88,7 @@ impl Connection {
         match event {
             SendEvent::ResponseStart { status, headers, trailers } => self.send_start(status, headers, trailers),
             SendEvent::ResponseBody { body, more_body } => self.send_body(Content::Bytes(body), more_body),
-            SendEvent::ResponsePart { token, len, more_body } => {
-                self.send_body(Content::Part { token, length: len }, more_body)
-            }
+            SendEvent::ResponsePart { token, len, more_body } => self.send_part(token, len, more_body),
             SendEvent::ResponseTrailers { headers, more_trailers } => self.send_trailers(headers, more_trailers),
             SendEvent::Informational { status, headers } => self.send_interim(status, headers),
         }
@@ -178,6 +177,11 @@ impl Connection {
         }
         self.writer.write_body(content, completes);
         Ok(())
+    }
+
+    #[inline(never)] // so that `send` is short enough to be in line
+    fn send_part(&mut self, token: u64, length: u64, more_body: bool) -> Result<(), SendError> {
+        self.send_body(Content::Part { token, length }, more_body)
     }
 
     #[cold] // most responses are a start and a body
