@@ -463,9 +463,8 @@ impl Config {
         let limits = &self.limits;
         let section = limits.head_bytes.max(limits.trailer_bytes);
         // What came and is not interpreted: an unfinished section or a full read buffer, and one more read. A buffer
-        // that grows has twice the size it needs, and lives beside the one it replaces; one that was used before may
-        // have four times that size.
-        let incoming = section.max(limits.read_buffer_bytes).saturating_add(limits.read_buffer_bytes).saturating_mul(4);
+        // that grows has twice the size it needs, and lives beside the one it replaces.
+        let incoming = section.max(limits.read_buffer_bytes).saturating_add(limits.read_buffer_bytes).saturating_mul(3);
         // The head and the trailers of the request; of each its bytes, its names in lower case, its places.
         let headers = section.saturating_add(limits.fields.saturating_mul(Headers::BYTES_A_FIELD)).saturating_mul(4);
         // What is unwritten: what an echo sends back may be parts of buffers four times as large; text has memory that

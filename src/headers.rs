@@ -38,11 +38,13 @@ pub struct Headers {
     fields: Vec<Place>,
 }
 
-/// A table for so many lines, which are seldom more than the hundred that are allowed if nobody has changed that.
+/// A table for so many lines. One for the hundred that are allowed would cost more than to parse what most heads have.
 pub(crate) fn with_table<'a, R>(lines: usize, parse: impl FnOnce(&mut [httparse::Header<'a>]) -> R) -> R {
-    let mut table = [httparse::EMPTY_HEADER; 100];
-    match table.get_mut(..lines) {
-        Some(table) => parse(table),
+    if let Some(few) = [httparse::EMPTY_HEADER; Headers::FEW].get_mut(..lines) {
+        return parse(few);
+    }
+    match [httparse::EMPTY_HEADER; 100].get_mut(..lines) {
+        Some(many) => parse(many),
         None => parse(&mut vec![httparse::EMPTY_HEADER; lines]),
     }
 }
@@ -230,7 +232,12 @@ impl Headers {
         let all = fields.saturating_mul(Self::BYTES_A_FIELD).saturating_add(length_of_names).saturating_add(raw);
         // An idle connection would not keep it.
         if all > KEPT_BYTES {
-            (self.names, self.fields) = spare::fields();
+            if self.names.capacity() < length_of_names {
+                self.names = spare::names();
+            }
+            if self.fields.capacity() < fields {
+                self.fields = spare::places();
+            }
         }
         self.names.clear();
         self.names.reserve_exact(length_of_names);
@@ -245,7 +252,10 @@ impl Headers {
             incoming.take_back(&mut self.raw);
         }
         if self.memory() > KEPT_BYTES {
-            spare::keep_fields(core::mem::take(&mut self.names), core::mem::take(&mut self.fields));
+            spare::keep_places(core::mem::take(&mut self.fields));
+        }
+        if self.memory() > KEPT_BYTES {
+            spare::keep_names(core::mem::take(&mut self.names));
         }
         self.raw.clear();
         self.names.clear();

@@ -16,7 +16,7 @@ const LEAST_HEAD: usize = 64;
 #[allow(clippy::struct_excessive_bools, reason = "independent facts of one buffer, not phases of anything")]
 pub(crate) struct Incoming {
     pub(crate) bytes: BytesMut,
-    /// Size of the memory that a part of `bytes` would pin. As the next two it saturates: it need only be large.
+    /// Size of the memory that a part of `bytes` would pin. As those below it saturates: it need only be large.
     backing: u32,
     /// The peer has closed its sending half behind `bytes`.
     pub(crate) ended: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Incoming {
     /// The memory was asked for here, or is what was lent: no driver waits to have it back, so it may stay while more
     /// is to come.
     is_own: bool,
-    /// So was the memory that the last head has, and it is as large as it shows.
+    /// The memory of the last head's bytes was asked for here, too.
     gave_own: bool,
 }
 
@@ -68,7 +68,7 @@ impl Incoming {
         }
     }
 
-    /// Room for `size` bytes behind what is here.
+    /// Room for `size` bytes behind what is here, or a quarter more: no more is to be read at a time.
     pub(crate) fn lend(&mut self, size: usize) -> BytesMut {
         if self.is_lent && !self.bytes.is_empty() {
             // While one is out there is no room behind what is here, and to make some would copy it for each that is
@@ -76,17 +76,21 @@ impl Incoming {
             return BytesMut::with_capacity(size);
         }
         if self.room() < size {
-            // No more is to be read at a time than was asked for.
-            self.make_room(size, size.saturating_add(size / 4));
+            self.make_room(size, 0);
         }
-        if saturated(self.bytes.capacity()) == self.backing && self.bytes.is_empty() {
+        let most = size.saturating_add(size / 4);
+        let here = self.bytes.len();
+        if here == 0 && saturated(self.bytes.capacity()) == self.backing && self.bytes.capacity() <= most {
             self.lent_whole = core::mem::take(&mut self.backing);
             return core::mem::take(&mut self.bytes);
         }
         self.lent_from = self.lent_from.max(self.backing);
         self.is_lent = true;
-        let end = self.bytes.len();
-        self.bytes.split_off(end)
+        let mut lent = self.bytes.split_off(here);
+        if lent.capacity() > most {
+            drop(lent.split_off(size));
+        }
+        lent
     }
 
     /// Bytes for which there is room behind what is here.
@@ -94,16 +98,18 @@ impl Incoming {
         self.bytes.capacity().saturating_sub(self.bytes.len())
     }
 
-    /// Makes it `size` bytes or more, where nothing is here no more than `most`. Not by `reserve`: that may keep what
-    /// was taken off the front in larger memory, and does not tell how large.
+    /// Makes it `size` bytes or more. Memory that was kept serves if it has no more than `most`, or just as much as is
+    /// needed. Not by `reserve`: that may keep what was taken off the front in larger memory, and does not tell how
+    /// large.
     fn make_room(&mut self, size: usize, most: usize) {
         if self.bytes.try_reclaim(size) {
             return;
         }
         let here = self.bytes.len();
         // What drips is seldom moved.
-        let spare = if here == 0 { 0 } else { here.max(size / 4) };
-        let mut memory = spare::buffer(here.saturating_add(size).saturating_add(spare), most);
+        let growth = if here == 0 { 0 } else { here.max(size / 4) };
+        let least = here.saturating_add(size).saturating_add(growth);
+        let mut memory = spare::buffer(least, least.max(most));
         memory.extend_from_slice(&self.bytes);
         self.clear();
         self.backing = saturated(memory.capacity());
@@ -147,8 +153,7 @@ impl Incoming {
     /// shows.
     pub(crate) fn take_into(&mut self, length: usize, place: &mut BytesMut) {
         if length > KEPT_BYTES && !self.is_small(length) {
-            self.gave_own =
-                self.is_own && saturated(self.bytes.capacity()) == self.backing && length == self.bytes.len();
+            self.gave_own = self.is_own && length == self.bytes.len();
             *place = self.split(length.min(self.bytes.len()));
             return;
         }

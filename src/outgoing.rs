@@ -179,15 +179,15 @@ impl Buffer<u8> {
         self.forget_written();
         let here = self.all.len();
         let all = here.saturating_add(length);
-        let spare = if all > SPARE { here / 2 } else { 0 };
-        make_room(&mut self.all, all.max(here.saturating_add(spare)));
+        let growth = if all > SPARE { here / 2 } else { 0 };
+        make_room(&mut self.all, all.max(here.saturating_add(growth)));
     }
 
     /// Where content is queued behind it, it does not grow, while what is behind the content may: so it keeps no more
     /// than twice what it holds.
     #[inline]
     fn trim(&mut self) {
-        if self.all.capacity() > SPARE && self.all.capacity() > self.rest().len().saturating_mul(2) {
+        if self.all.capacity() > spare::SMALL_BYTES && self.all.capacity() > self.rest().len().saturating_mul(2) {
             self.give_back();
         }
     }

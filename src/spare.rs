@@ -11,42 +11,56 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 
 use crate::headers::Place;
 
 /// A piece of up to this size serves whoever needs less. A larger one serves only those who need more than this, as
 /// they may have to hold it for as long as their peer likes.
-const SMALL_BYTES: usize = 4 * 1024;
+pub(crate) const SMALL_BYTES: usize = 4 * 1024;
 
-/// No larger piece is kept: so none is more than four times as large as what it serves for, if it is not a small one.
+/// No larger piece is kept: one that is not small serves for a quarter of its size at least.
 const MOST_BYTES: usize = 4 * SMALL_BYTES;
 
 /// A text of up to this size is mostly the whole memory of a connection's response, and does not make room for a larger
 /// one.
 const SHORT_TEXT_BYTES: usize = 256;
 
-/// What the small pieces of a connection may have beyond what it needs: two for the bytes that came and those of the
-/// head, two for text, and two for the fields of the head and of the trailers.
-pub(crate) const MOST_BEYOND_NEED: usize = if cfg!(feature = "std") { 6 * SMALL_BYTES } else { 0 };
+/// As much is kept for the names of fields, and as much for their places.
+const FIELDS_BYTES: usize = SMALL_BYTES / 2;
+
+/// What the pieces of a connection may have beyond what it needs: one of any size for the bytes that come, and small
+/// ones for those of the head, for two texts, and for the fields of the head and of the trailers.
+pub(crate) const MOST_BEYOND_NEED: usize = if cfg!(feature = "std") { MOST_BYTES + 5 * SMALL_BYTES } else { 0 };
 
 /// An empty buffer with room for `least` bytes. One that was kept has room for `most` at most.
 pub(crate) fn buffer(least: usize, most: usize) -> BytesMut {
-    let kept = look(|kept| kept.buffer(least).take()).flatten();
+    let kept = if least <= MOST_BYTES { look(|kept| kept.buffer(least).take()).flatten() } else { None };
     kept.filter(|kept| (least..=most).contains(&kept.size())).unwrap_or_else(|| BytesMut::with_capacity(least))
 }
 
-/// Takes the memory of a buffer back, which is `size` bytes, unless somebody holds a part of it.
+/// Takes the memory of a buffer back, if that is `size` bytes and nobody else holds a part of it.
 pub(crate) fn keep_buffer(buffer: &mut BytesMut, size: usize) {
     buffer.clear();
-    if size <= MOST_BYTES && buffer.try_reclaim(size) {
+    if size <= MOST_BYTES && is_all(buffer, size) {
         look(|kept| kept.buffer(size).keep(core::mem::take(buffer)));
     }
 }
 
+/// Whether all the memory that an empty buffer is a part of is `size` bytes, and is nobody else's.
+fn is_all(buffer: &mut BytesMut, size: usize) -> bool {
+    // Room that is at hand is given without a look at what else there is: so one byte of it is taken away.
+    if buffer.capacity() != 0 {
+        buffer.resize(1, 0);
+        buffer.advance(1);
+    }
+    buffer.try_reclaim(size) && !buffer.try_reclaim(size.saturating_add(1))
+}
+
 /// Gives `text` room for `size` bytes in all.
 pub(crate) fn make_room(text: &mut Vec<u8>, size: usize) {
-    match look(|kept| kept.text(size).take()).flatten().filter(|kept| kept.size() >= size) {
+    let kept = if size <= SMALL_BYTES { look(|kept| kept.text(size).take()).flatten() } else { None };
+    match kept.filter(|kept| kept.size() >= size) {
         Some(mut kept) => {
             kept.extend_from_slice(text);
             keep_text(core::mem::replace(text, kept));
@@ -64,26 +78,37 @@ pub(crate) fn keep_text(mut text: Vec<u8>) {
     }
 }
 
-/// Memory for the names and the places of fields: some, or none.
-pub(crate) fn fields() -> (String, Vec<Place>) {
-    look(|kept| kept.fields.take()).flatten().unwrap_or_default()
+/// Memory for the names of fields: some, or none.
+pub(crate) fn names() -> String {
+    look(|kept| kept.names.take()).flatten().unwrap_or_default()
 }
 
 /// Takes such memory back.
-pub(crate) fn keep_fields(mut names: String, mut places: Vec<Place>) {
+pub(crate) fn keep_names(mut names: String) {
     names.clear();
+    if names.size() <= FIELDS_BYTES {
+        look(|kept| kept.names.keep(names));
+    }
+}
+
+/// Memory for the places of fields: some, or none.
+pub(crate) fn places() -> Vec<Place> {
+    look(|kept| kept.places.take()).flatten().unwrap_or_default()
+}
+
+/// Takes such memory back.
+pub(crate) fn keep_places(mut places: Vec<Place>) {
     places.clear();
-    let fields = (names, places);
-    if fields.size() <= SMALL_BYTES {
-        look(|kept| kept.fields.keep(fields));
+    if places.size() <= FIELDS_BYTES {
+        look(|kept| kept.places.keep(places));
     }
 }
 
 /// Bytes of memory that this thread keeps, but for the counts of those who share a buffer.
 #[doc(hidden)]
 pub fn spare_bytes() -> usize {
-    let sizes = look(|Kept { small, large, short_text, text, fields }| {
-        [small.size(), large.size(), short_text.size(), text.size(), fields.size()]
+    let sizes = look(|Kept { small, large, short_text, text, names, places }| {
+        [small.size(), large.size(), short_text.size(), text.size(), names.size(), places.size()]
     });
     sizes.unwrap_or_default().into_iter().fold(0, usize::saturating_add)
 }
@@ -94,7 +119,8 @@ struct Kept {
     large: Slot<BytesMut>,
     short_text: Slot<Vec<u8>>,
     text: Slot<Vec<u8>>,
-    fields: Slot<(String, Vec<Place>)>,
+    names: Slot<String>,
+    places: Slot<Vec<Place>>,
 }
 
 impl Kept {
@@ -151,10 +177,15 @@ impl Memory for Vec<u8> {
     }
 }
 
-impl Memory for (String, Vec<Place>) {
+impl Memory for String {
     fn size(&self) -> usize {
-        let (names, places) = self;
-        places.capacity().saturating_mul(size_of::<Place>()).saturating_add(names.capacity())
+        self.capacity()
+    }
+}
+
+impl Memory for Vec<Place> {
+    fn size(&self) -> usize {
+        self.capacity().saturating_mul(size_of::<Place>())
     }
 }
 
@@ -168,7 +199,8 @@ fn look<R>(look: impl FnOnce(&Kept) -> R) -> Option<R> {
                 large: Slot(Cell::new(None)),
                 short_text: Slot(Cell::new(None)),
                 text: Slot(Cell::new(None)),
-                fields: Slot(Cell::new(None)),
+                names: Slot(Cell::new(None)),
+                places: Slot(Cell::new(None)),
             }
         };
     }

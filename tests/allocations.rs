@@ -314,10 +314,10 @@ fn memory_goes_from_connection_to_connection() {
     let config = Arc::new(Config::default());
     let own = [
         ("get-browser", Reading::Copied, 4),
-        ("get-proxied", Reading::Copied, 2),
+        ("get-proxied", Reading::Copied, 3),
         ("get-page", Reading::Copied, 3),
         ("get-page", Reading::Lent, 3),
-        ("growth-4k", Reading::Copied, 2),
+        ("growth-4k", Reading::Copied, 3),
         ("line-8k", Reading::Copied, 4),
     ];
     for (name, reading, own) in own {
