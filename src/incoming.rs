@@ -149,8 +149,8 @@ impl Incoming {
     }
 
     /// The first `length` bytes, in place of what `place` held. Few of them are copied, so that its memory serves one
-    /// head after the other. That is kept by its size, so it is never part of a buffer, which may be larger than it
-    /// shows.
+    /// head after the other. An idle connection keeps that by its size: so it is no part of a buffer, which may be larger
+    /// than it shows.
     pub(crate) fn take_into(&mut self, length: usize, place: &mut BytesMut) {
         if length > KEPT_BYTES && !self.is_small(length) {
             self.gave_own = self.is_own && length == self.bytes.len();

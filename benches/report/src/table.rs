@@ -216,8 +216,8 @@ state.
 - drip: get-browser, one byte at a time. drip-16k: a head of 16 KiB and 91 fields, in pieces of 64 bytes.
 - growth: heads of 1, 4 and 16 KiB in pieces of 16 bytes, per byte of the head. line-8k: one field line of 8 KiB in such
   pieces.
-- An idle connection has answered one get-browser; what all connections share, and what belongs to the driver, is not
-  counted.
+- An idle connection has answered one get-browser; what all connections share, what their thread keeps for them, and what
+  belongs to the driver is not counted.
 
 How each is used:
 
