@@ -314,6 +314,9 @@ fn path_and_query(line: &[u8], start: usize) -> Option<(Span, Span, usize)> {
     Some((path, Span::new(at..end), end))
 }
 
+/// Few heads of up to this size have more than eight fields. One that does goes the long way.
+const SHORT_HEAD: usize = 128;
+
 /// The short way: takes a head as nearly all are, here to its end, without a fault, with a target in origin-form and
 /// few fields, and tells how long it was. `None` for any other, which then goes the long way: only there it is said
 /// what is wrong.
@@ -321,8 +324,17 @@ pub(crate) fn take_whole(incoming: &mut Incoming, config: &Config, head: &mut He
     let bytes: &[u8] = &incoming.bytes;
     let bytes = bytes.get(..config.limits.head_bytes).unwrap_or(bytes);
     let start = whole_line(bytes, config, &mut head.line)?;
-    let mut table = [httparse::EMPTY_HEADER; Headers::FEW];
-    let table = table.get_mut(..Headers::FEW.min(config.limits.fields))?;
+    // A table is filled before httparse looks at it, which for few fields costs as much as what it does with them.
+    let (mut small, mut large);
+    let table: &mut [_] = if bytes.len() <= SHORT_HEAD {
+        small = [httparse::EMPTY_HEADER; 8];
+        &mut small
+    } else {
+        large = [httparse::EMPTY_HEADER; Headers::FEW];
+        &mut large
+    };
+    let most = table.len().min(config.limits.fields);
+    let table = table.get_mut(..most)?;
     let end = read_fields(head, bytes, start, table, config).ok()?;
     take_bytes(incoming, end, head);
     Some(end)
