@@ -247,7 +247,18 @@ impl Headers {
 
     /// Forgets the fields, whose bytes came from `incoming`. At most [`KEPT_BYTES`] of their memory are kept for the next
     /// head; what is more goes back.
+    #[inline]
     pub(crate) fn empty(&mut self, incoming: &mut Incoming) {
+        if self.memory() > KEPT_BYTES {
+            self.give_back(incoming);
+        }
+        self.raw.clear();
+        self.names.clear();
+        self.fields.clear();
+    }
+
+    #[inline(never)] // mostly it is no more
+    fn give_back(&mut self, incoming: &mut Incoming) {
         if self.raw.capacity() > KEPT_BYTES {
             incoming.take_back(&mut self.raw);
         }
@@ -257,15 +268,12 @@ impl Headers {
         if self.memory() > KEPT_BYTES {
             spare::keep_names(core::mem::take(&mut self.names));
         }
-        self.raw.clear();
-        self.names.clear();
-        self.fields.clear();
     }
 
-    /// Bytes of memory that it has.
+    /// Bytes of memory that it has. (No sum wraps: it is all there.)
     pub(crate) fn memory(&self) -> usize {
-        let fields = self.fields.capacity().saturating_mul(Self::BYTES_A_FIELD);
-        self.raw.capacity().saturating_add(self.names.capacity()).saturating_add(fields)
+        let fields = self.fields.capacity().wrapping_mul(Self::BYTES_A_FIELD);
+        self.raw.capacity().wrapping_add(self.names.capacity()).wrapping_add(fields)
     }
 
     /// The bytes that all of it was parsed from.
