@@ -195,8 +195,11 @@ impl Headers {
         if !head.get(..end)?.ends_with(b"\r\n\r\n") {
             return None;
         }
+        // No sum wraps: they are all in `head`.
+        let mut length_of_names = 0_usize;
         for field in found {
             let name = field.name.as_bytes();
+            length_of_names = length_of_names.wrapping_add(name.len());
             // Where it begins the line before it has ended.
             let at = Span::of_part(name, head).range().start;
             if at != start && !head.get(..at)?.ends_with(b"\r\n") {
@@ -204,13 +207,13 @@ impl Headers {
             }
             see(name, field.value);
         }
-        self.place(head, end, found);
+        self.place(head, end, found, length_of_names);
         Some(end)
     }
 
-    /// Keeps where the fields are in `head`, whose first `length` bytes they end, and their names.
-    fn place(&mut self, head: &[u8], length: usize, found: &[httparse::Header<'_>]) {
-        let length_of_names = found.iter().map(|field| field.name.len()).sum();
+    /// Keeps where the fields are in `head`, whose first `length` bytes they end, and their names, which are
+    /// `length_of_names` bytes long.
+    fn place(&mut self, head: &[u8], length: usize, found: &[httparse::Header<'_>], length_of_names: usize) {
         if self.fields.capacity() < found.len() || self.names.capacity() < length_of_names {
             self.make_room(length, found.len(), length_of_names);
         }
