@@ -312,12 +312,19 @@ impl Headers {
 
 /// Makes lower case of names, in blocks of which the last one overlaps: behind whole blocks std goes on byte by byte.
 fn make_lower(names: &mut str) {
-    const BLOCK: usize = 16;
-    let length = names.len();
-    if length < BLOCK {
-        return names.make_ascii_lowercase();
+    if names.len() >= 16 {
+        make_lower_in_blocks::<16>(names);
+    } else if names.len() >= 4 {
+        // Host alone, mostly.
+        make_lower_in_blocks::<4>(names);
+    } else {
+        names.make_ascii_lowercase();
     }
-    let blocks = length & !(BLOCK - 1);
+}
+
+fn make_lower_in_blocks<const BLOCK: usize>(names: &mut str) {
+    let length = names.len();
+    let blocks = length & !BLOCK.wrapping_sub(1);
     names.get_mut(..blocks).unwrap_or_default().make_ascii_lowercase();
     if blocks != length {
         names.get_mut(length.wrapping_sub(BLOCK)..).unwrap_or_default().make_ascii_lowercase();
