@@ -179,11 +179,12 @@ impl Incoming {
         *bytes = BytesMut::new();
     }
 
-    /// Takes the first `length` bytes away.
+    /// Takes the first `length` bytes away. Where nothing is left of a driver's buffer, the driver may use it again.
     pub(crate) fn skip(&mut self, length: usize) {
-        if length != 0 {
+        if length >= self.bytes.capacity() && !self.is_own {
+            self.forget();
+        } else {
             self.bytes.advance(length.min(self.bytes.len()));
-            self.let_go();
         }
     }
 
@@ -207,13 +208,6 @@ impl Incoming {
     pub(crate) fn give_back(&mut self) {
         if self.has_memory() && self.bytes.is_empty() {
             self.clear();
-        }
-    }
-
-    /// Where nothing is left of a driver's buffer, the driver may use it again.
-    fn let_go(&mut self) {
-        if self.bytes.capacity() == 0 && !self.is_own {
-            self.forget();
         }
     }
 
