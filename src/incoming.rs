@@ -157,17 +157,23 @@ impl Incoming {
             *place = self.split(length.min(self.bytes.len()));
             return;
         }
-        place.clear();
         if place.capacity() < length {
-            *place = if length > KEPT_BYTES {
-                spare::buffer(length, usize::MAX)
-            } else {
-                BytesMut::with_capacity(length.max(LEAST_HEAD))
-            };
-            self.gave_own = true;
+            *place = self.place_for(length);
         }
+        place.clear();
         place.extend_from_slice(self.bytes.get(..length).unwrap_or_default());
         self.skip(length);
+    }
+
+    /// Memory for a head of this length.
+    #[cold] // mostly there is that of the last one
+    fn place_for(&mut self, length: usize) -> BytesMut {
+        self.gave_own = true;
+        if length > KEPT_BYTES {
+            spare::buffer(length, usize::MAX)
+        } else {
+            BytesMut::with_capacity(length.max(LEAST_HEAD))
+        }
     }
 
     /// Takes the memory of the last head back, unless it is a driver's.
