@@ -49,9 +49,10 @@ impl Connection {
         loop {
             let before = self.state.reading;
             match before {
-                // Nothing came since the last request, which is often asked.
+                // Nothing came since the last request, which is often asked: so nothing moves on.
                 Reading::Idle if self.reader.incoming.bytes.is_empty() && !self.reader.incoming.ended => {
-                    self.interpret_idleness();
+                    self.idle();
+                    return None;
                 }
                 Reading::Idle | Reading::Head => {
                     let request = self.interpret_head();
@@ -93,8 +94,10 @@ impl Connection {
         match has_head {
             Ok(true) => return self.take_request(),
             Ok(false) => {
-                if is_idle {
-                    self.interpret_idleness();
+                if is_idle && self.reader.head_has_begun() {
+                    self.moved_on(Event::HeadBegan);
+                } else if is_idle {
+                    self.idle();
                 }
                 if self.reader.incoming.ended {
                     self.interpret_end();
@@ -105,11 +108,10 @@ impl Connection {
         None
     }
 
-    /// The whole head of the next request is not here: a part of it is, or nothing.
-    fn interpret_idleness(&mut self) {
-        if self.reader.head_has_begun() {
-            self.moved_on(Event::HeadBegan);
-        } else if self.writer.outgoing.is_empty() {
+    /// Nothing of the next request is here.
+    fn idle(&mut self) {
+        debug_assert!(!self.reader.head_has_begun(), "a head that has begun is awaited as such");
+        if self.writer.outgoing.is_empty() {
             self.give_back_memory();
         }
     }
