@@ -43,12 +43,19 @@ impl BodyDecoder {
     /// No body. Also the value between exchanges, so that no caller handles "no decoder".
     pub(crate) const EMPTY: Self = Self { left: 0, framing: Framing::Length, content_bytes: 0 };
 
-    pub(crate) fn new(body: RequestBody) -> Self {
-        let (left, framing) = match body {
-            RequestBody::Length(length) => (length, Framing::Length),
-            RequestBody::Chunked => (0, Framing::Chunked(ChunkedDecoder::NEW)),
-        };
-        Self { left, framing, content_bytes: 0 }
+    /// This body is next.
+    pub(crate) fn begin(&mut self, body: RequestBody) {
+        match body {
+            RequestBody::Length(length) => {
+                self.left = length;
+                self.framing = Framing::Length;
+            }
+            RequestBody::Chunked => {
+                self.left = 0;
+                self.framing = Framing::Chunked(ChunkedDecoder::NEW);
+            }
+        }
+        self.content_bytes = 0;
     }
 
     /// How many bytes of framing are at the front of `input`, and what follows them. A fault changes nothing, so it is

@@ -122,7 +122,7 @@ impl Reader {
 
     /// The body of this request is next.
     fn begin(&mut self, request: &Request) {
-        self.decoder = BodyDecoder::new(request.body());
+        self.decoder.begin(request.body());
         self.forget_trailers();
         self.ended = false;
         self.continue_is_due = request.expects_continue();
