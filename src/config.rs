@@ -442,7 +442,7 @@ impl Config {
     /// [`Wait::read`](crate::Wait::read) says so, at most [`Limits::read_buffer_bytes`] at a time, and the application
     /// waits for [`Exchange::ready`](crate::Exchange::ready). An idle connection holds at most 700 bytes.
     ///
-    /// With `std`, a thread keeps memory that its connections have given back for the next that needs some, at most 29
+    /// With `std`, a thread keeps memory that its connections have given back for the next that needs some, at most 40
     /// KiB for all of them: that comes on top.
     ///
     /// Not counted are the received parts that the application keeps, the chunks that the driver has

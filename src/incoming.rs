@@ -42,9 +42,13 @@ impl Incoming {
                 }
                 self.is_lent = false;
             }
-            // Most heads, so that one that drips does not grow byte by byte. It is the memory that was here before, if
-            // that is large enough and nobody holds a part of it any more.
-            self.make_room(bytes.len().max(1024), usize::MAX);
+            // Most heads, so that one that drips does not grow byte by byte, and then twice as much at least. It is the
+            // memory that was here before, if that is large enough and nobody holds a part of it any more.
+            let all = match self.bytes.len() {
+                0 => bytes.len().max(1024),
+                here => rounded_up(here.saturating_add(bytes.len())),
+            };
+            self.make_room(bytes.len(), all);
         }
         self.bytes.extend_from_slice(bytes);
     }
@@ -75,11 +79,13 @@ impl Incoming {
             // lent.
             return BytesMut::with_capacity(size);
         }
+        let (here, quarter) = (self.bytes.len(), size / 4);
         if self.room() < size {
-            self.make_room(size, 0);
+            // What drips is seldom moved.
+            let growth = if here == 0 { 0 } else { here.max(quarter) };
+            self.make_room(size, here.saturating_add(size).saturating_add(growth));
         }
-        let most = size.saturating_add(size / 4);
-        let here = self.bytes.len();
+        let most = size.saturating_add(quarter);
         if here == 0 && saturated(self.bytes.capacity()) == self.backing && self.bytes.capacity() <= most {
             self.lent_whole = core::mem::take(&mut self.backing);
             return core::mem::take(&mut self.bytes);
@@ -98,18 +104,13 @@ impl Incoming {
         self.bytes.capacity().saturating_sub(self.bytes.len())
     }
 
-    /// Makes it `size` bytes or more. Memory that was kept serves if it has no more than `most`, or just as much as is
-    /// needed. Not by `reserve`: that may keep what was taken off the front in larger memory, and does not tell how
-    /// large.
-    fn make_room(&mut self, size: usize, most: usize) {
+    /// Makes it `size` bytes or more, in memory of `all` bytes if it has to be new. Not by `reserve`: that may keep what
+    /// was taken off the front in larger memory, and does not tell how large.
+    fn make_room(&mut self, size: usize, all: usize) {
         if self.bytes.try_reclaim(size) {
             return;
         }
-        let here = self.bytes.len();
-        // What drips is seldom moved.
-        let growth = if here == 0 { 0 } else { here.max(size / 4) };
-        let least = here.saturating_add(size).saturating_add(growth);
-        let mut memory = spare::buffer(least, least.max(most));
+        let mut memory = spare::buffer(all);
         memory.extend_from_slice(&self.bytes);
         self.clear();
         self.backing = saturated(memory.capacity());
@@ -170,7 +171,7 @@ impl Incoming {
     fn place_for(&mut self, length: usize) -> BytesMut {
         self.gave_own = true;
         if length > KEPT_BYTES {
-            spare::buffer(length, usize::MAX)
+            spare::buffer(rounded_up(length))
         } else {
             BytesMut::with_capacity(length.max(LEAST_HEAD))
         }
@@ -221,6 +222,11 @@ impl Incoming {
         self.bytes = BytesMut::new();
         self.backing = 0;
     }
+}
+
+/// To a size that is kept, if there is one.
+fn rounded_up(size: usize) -> usize {
+    size.checked_next_power_of_two().unwrap_or(size)
 }
 
 fn saturated(size: usize) -> u32 {

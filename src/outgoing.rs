@@ -187,7 +187,7 @@ impl Buffer<u8> {
     /// than twice what it holds.
     #[inline]
     fn trim(&mut self) {
-        if self.all.capacity() > spare::SMALL_BYTES && self.all.capacity() > self.rest().len().saturating_mul(2) {
+        if self.all.capacity() > spare::TEXT_BYTES && self.all.capacity() > self.rest().len().saturating_mul(2) {
             self.give_back();
         }
     }

@@ -4,8 +4,9 @@
 //! asked of the allocator each time. But a thread looks at one connection at a time: one piece of each kind is enough
 //! for most requests, and costs nobody a lock.
 //!
-//! It decides nothing but where memory comes from. Without `std` there is nowhere to keep it: then all of it comes from
-//! the allocator, and goes back there.
+//! It decides nothing but where memory comes from. So a buffer serves only those who ask for just its size: what is cut
+//! from it depends on that, and must not depend on what other connections did. Without `std` there is nowhere to keep
+//! memory: then all of it comes from the allocator, and goes back there.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,36 +16,41 @@ use bytes::{Buf as _, BytesMut};
 
 use crate::headers::Place;
 
-/// A piece of up to this size serves whoever needs less. A larger one serves only those who need more than this, as
-/// they may have to hold it for as long as their peer likes.
-pub(crate) const SMALL_BYTES: usize = 4 * 1024;
+/// The sizes of buffers that are kept, one of each.
+const BUFFERS: [usize; 6] = [512, 1024, 2 * 1024, 4 * 1024, 8 * 1024, 16 * 1024];
 
-/// No larger piece is kept: one that is not small serves for a quarter of its size at least.
-const MOST_BYTES: usize = 4 * SMALL_BYTES;
+/// No larger text is kept. One that is kept serves whoever needs less.
+pub(crate) const TEXT_BYTES: usize = 4 * 1024;
 
 /// A text of up to this size is mostly the whole memory of a connection's response, and does not make room for a larger
 /// one.
 const SHORT_TEXT_BYTES: usize = 256;
 
 /// As much is kept for the names of fields, and as much for their places.
-const FIELDS_BYTES: usize = SMALL_BYTES / 2;
+const FIELDS_BYTES: usize = 2 * 1024;
 
-/// What the pieces of a connection may have beyond what it needs: one of any size for the bytes that come, and small
-/// ones for those of the head, for two texts, and for the fields of the head and of the trailers.
-pub(crate) const MOST_BEYOND_NEED: usize = if cfg!(feature = "std") { MOST_BYTES + 5 * SMALL_BYTES } else { 0 };
+/// What a connection may have beyond what it needs: in two texts, and for the fields of the head and of the trailers.
+pub(crate) const MOST_BEYOND_NEED: usize = if cfg!(feature = "std") { 2 * TEXT_BYTES + 4 * FIELDS_BYTES } else { 0 };
 
-/// An empty buffer with room for `least` bytes. One that was kept has room for `most` at most.
-pub(crate) fn buffer(least: usize, most: usize) -> BytesMut {
-    let kept = if least <= MOST_BYTES { look(|kept| kept.buffer(least).take()).flatten() } else { None };
-    kept.filter(|kept| (least..=most).contains(&kept.size())).unwrap_or_else(|| BytesMut::with_capacity(least))
+/// An empty buffer of just this size.
+pub(crate) fn buffer(size: usize) -> BytesMut {
+    let kept = place_of(size).and_then(|place| look(|kept| kept.buffers.get(place)?.take())).flatten();
+    kept.unwrap_or_else(|| BytesMut::with_capacity(size))
 }
 
 /// Takes the memory of a buffer back, if that is `size` bytes and nobody else holds a part of it.
 pub(crate) fn keep_buffer(buffer: &mut BytesMut, size: usize) {
     buffer.clear();
-    if size <= MOST_BYTES && is_all(buffer, size) {
-        look(|kept| kept.buffer(size).keep(core::mem::take(buffer)));
+    if let Some(place) = place_of(size)
+        && is_all(buffer, size)
+    {
+        look(|kept| kept.buffers.get(place).map(|slot| slot.keep(core::mem::take(buffer))));
     }
+}
+
+/// Where buffers of this size are kept, if they are.
+fn place_of(size: usize) -> Option<usize> {
+    BUFFERS.iter().position(|&kept| kept == size)
 }
 
 /// Whether all the memory that an empty buffer is a part of is `size` bytes, and is nobody else's.
@@ -59,7 +65,7 @@ fn is_all(buffer: &mut BytesMut, size: usize) -> bool {
 
 /// Gives `text` room for `size` bytes in all.
 pub(crate) fn make_room(text: &mut Vec<u8>, size: usize) {
-    let kept = if size <= SMALL_BYTES { look(|kept| kept.text(size).take()).flatten() } else { None };
+    let kept = if size <= TEXT_BYTES { look(|kept| kept.text(size).take()).flatten() } else { None };
     match kept.filter(|kept| kept.size() >= size) {
         Some(mut kept) => {
             kept.extend_from_slice(text);
@@ -73,7 +79,7 @@ pub(crate) fn make_room(text: &mut Vec<u8>, size: usize) {
 pub(crate) fn keep_text(mut text: Vec<u8>) {
     text.clear();
     let size = text.size();
-    if size > 0 && size <= SMALL_BYTES {
+    if size > 0 && size <= TEXT_BYTES {
         look(|kept| kept.text(size).keep(text));
     }
 }
@@ -107,16 +113,16 @@ pub(crate) fn keep_places(mut places: Vec<Place>) {
 /// Bytes of memory that this thread keeps, but for the counts of those who share a buffer.
 #[doc(hidden)]
 pub fn spare_bytes() -> usize {
-    let sizes = look(|Kept { small, large, short_text, text, names, places }| {
-        [small.size(), large.size(), short_text.size(), text.size(), names.size(), places.size()]
+    let all = look(|Kept { buffers, short_text, text, names, places }| {
+        let others = [short_text.size(), text.size(), names.size(), places.size()];
+        buffers.iter().map(Slot::size).chain(others).fold(0, usize::saturating_add)
     });
-    sizes.unwrap_or_default().into_iter().fold(0, usize::saturating_add)
+    all.unwrap_or(0)
 }
 
 /// What a thread keeps.
 struct Kept {
-    small: Slot<BytesMut>,
-    large: Slot<BytesMut>,
+    buffers: [Slot<BytesMut>; BUFFERS.len()],
     short_text: Slot<Vec<u8>>,
     text: Slot<Vec<u8>>,
     names: Slot<String>,
@@ -124,11 +130,6 @@ struct Kept {
 }
 
 impl Kept {
-    /// Where a buffer of this size is.
-    fn buffer(&self, size: usize) -> &Slot<BytesMut> {
-        if size <= SMALL_BYTES { &self.small } else { &self.large }
-    }
-
     /// Where a text of this size is.
     fn text(&self, size: usize) -> &Slot<Vec<u8>> {
         if size <= SHORT_TEXT_BYTES { &self.short_text } else { &self.text }
@@ -195,8 +196,7 @@ fn look<R>(look: impl FnOnce(&Kept) -> R) -> Option<R> {
     std::thread_local! {
         static KEPT: Kept = const {
             Kept {
-                small: Slot(Cell::new(None)),
-                large: Slot(Cell::new(None)),
+                buffers: [const { Slot(Cell::new(None)) }; BUFFERS.len()],
                 short_text: Slot(Cell::new(None)),
                 text: Slot(Cell::new(None)),
                 names: Slot(Cell::new(None)),

@@ -13,7 +13,7 @@ use super::setup::Setup;
 mod heap;
 
 /// What a thread keeps at most for all its connections.
-const MOST_OF_A_THREAD: isize = 29 * 1024;
+const MOST_OF_A_THREAD: isize = 40 * 1024;
 
 /// Beside what the thread keeps for all its connections.
 fn held() -> isize {
