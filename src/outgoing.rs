@@ -11,8 +11,7 @@ use crate::spare;
 /// that a small response leaves in one contiguous write.
 pub(crate) const COPIED_BELOW: usize = 1024;
 
-/// Memory of up to this size goes to and fro between what was written and the next head. With more of it a head would
-/// hold that of a whole response, beside the response that then follows.
+/// Text of up to this size is copied for a kernel that keeps it, and its memory stays for what is next.
 const SPARE: usize = 1024;
 
 /// More memory than this is given back once all in it is written, as a stream may go on for long behind a burst.
@@ -23,15 +22,6 @@ const BURST: usize = 16 * 1024;
 fn room_for(length: usize) -> usize {
     [128, 256, SPARE, 2 * SPARE].into_iter().find(|&size| length <= size).unwrap_or(length)
 }
-
-/// Gives `text` room for `length` bytes in all.
-pub(crate) fn make_room(text: &mut Vec<u8>, length: usize) {
-    spare::make_room(text, room_for(length));
-}
-
-/// Longest text behind content that needs no memory of its own: the lines around a chunk are shorter. With one byte
-/// more it would make the queue larger.
-const SHORT: usize = 15;
 
 /// Behind `chunk-data` (RFC 9112 §7.1).
 const LINE_END: &[u8] = b"\r\n";
@@ -63,70 +53,29 @@ impl Content {
     }
 }
 
-/// Content that is queued as it is, of which something is left, and the text behind it.
+/// Content that is queued as it is, of which something is left.
 #[derive(Clone, Debug)]
 struct Item {
     content: Content,
-    behind: Text,
+    /// How much of the text comes before it.
+    at: usize,
 }
 
-impl Item {
-    fn length(&self) -> u64 {
-        self.content.length().saturating_add(count(self.behind.bytes().len()))
-    }
-}
-
-/// Pieces put together, of which none is written.
-#[derive(Clone, Debug)]
-enum Text {
-    Short { text: [u8; SHORT], length: u8 },
-    Long(Vec<u8>),
-}
-
-impl Text {
-    const EMPTY: Self = Self::Short { text: [0; SHORT], length: 0 };
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Short { text, length } => text.get(..usize::from(*length)).unwrap_or_default(),
-            Self::Long(text) => text,
-        }
-    }
-
-    #[inline]
-    fn push(&mut self, piece: &[u8]) {
-        if let Self::Short { text, length } = self {
-            let start = usize::from(*length);
-            let end = start.saturating_add(piece.len());
-            if let Some(place) = text.get_mut(start..end) {
-                place.copy_from_slice(piece);
-                *length = u8::try_from(end).unwrap_or(u8::MAX);
-                return;
-            }
-        }
-        self.push_long(piece);
-    }
-
-    #[cold] // behind content there are mostly the lines around a chunk
-    fn push_long(&mut self, piece: &[u8]) {
-        match self {
-            Self::Short { .. } => *self = Self::Long([self.bytes(), piece].concat()),
-            Self::Long(text) => text.extend_from_slice(piece),
-        }
-    }
-}
-
-/// Bytes or items in order, of which the first may be written. Its memory serves one response after the other.
-#[derive(Clone, Debug)]
-struct Buffer<T> {
-    all: Vec<T>,
+/// Items in order, of which the first may be written. Its memory serves one response after the other.
+#[derive(Clone, Debug, Default)]
+struct Queue {
+    all: Vec<Item>,
     /// How many are: never all, as then they are forgotten.
     written: usize,
 }
 
-impl<T> Buffer<T> {
-    fn rest(&self) -> &[T] {
+impl Queue {
+    fn rest(&self) -> &[Item] {
         self.all.get(self.written..).unwrap_or_default()
+    }
+
+    fn rest_mut(&mut self) -> &mut [Item] {
+        self.all.get_mut(self.written..).unwrap_or_default()
     }
 
     fn is_empty(&self) -> bool {
@@ -134,72 +83,6 @@ impl<T> Buffer<T> {
         self.all.is_empty()
     }
 
-    /// Where more is always queued before all is written, what is written would be kept for ever: so it is let go
-    /// before anything grows.
-    fn forget_written(&mut self) {
-        self.all.drain(..self.written);
-        self.written = 0;
-    }
-
-    fn memory(&self) -> usize {
-        self.all.capacity().saturating_mul(size_of::<T>())
-    }
-
-    fn advance(&mut self, length: usize) {
-        self.written = self.written.saturating_add(length);
-        if self.written >= self.all.len() {
-            self.clear();
-        }
-    }
-
-    fn clear(&mut self) {
-        self.written = 0;
-        self.all.clear();
-    }
-}
-
-impl<T> Default for Buffer<T> {
-    fn default() -> Self {
-        Self { all: Vec::new(), written: 0 }
-    }
-}
-
-impl Buffer<u8> {
-    #[inline]
-    fn push(&mut self, piece: &[u8]) {
-        if self.all.spare_capacity_mut().len() < piece.len() {
-            self.make_room(piece.len());
-        }
-        self.all.extend_from_slice(piece);
-    }
-
-    /// For so many bytes more. Above [`SPARE`] it grows by half, so that what is here seldom moves.
-    #[cold]
-    fn make_room(&mut self, length: usize) {
-        self.forget_written();
-        let here = self.all.len();
-        let all = here.saturating_add(length);
-        let growth = if all > SPARE { here / 2 } else { 0 };
-        make_room(&mut self.all, all.max(here.saturating_add(growth)));
-    }
-
-    /// Where content is queued behind it, it does not grow, while what is behind the content may: so it keeps no more
-    /// than twice what it holds.
-    #[inline]
-    fn trim(&mut self) {
-        if self.all.capacity() > spare::TEXT_BYTES && self.all.capacity() > self.rest().len().saturating_mul(2) {
-            self.give_back();
-        }
-    }
-
-    #[cold]
-    fn give_back(&mut self) {
-        self.forget_written();
-        self.all.shrink_to_fit();
-    }
-}
-
-impl Buffer<Item> {
     fn push(&mut self, item: Item) {
         if self.all.len() == self.all.capacity() {
             self.make_room();
@@ -214,20 +97,39 @@ impl Buffer<Item> {
         self.all.reserve_exact(self.all.len().max(1));
     }
 
+    /// Where more is always queued before all is written, what is written would be kept for ever: so it is let go
+    /// before anything grows.
+    fn forget_written(&mut self) {
+        self.all.drain(..self.written);
+        self.written = 0;
+    }
+
+    fn first(&self) -> Option<&Item> {
+        self.all.get(self.written)
+    }
+
     fn first_mut(&mut self) -> Option<&mut Item> {
         self.all.get_mut(self.written)
     }
 
-    fn last_mut(&mut self) -> Option<&mut Item> {
-        self.all.last_mut()
+    /// The first one is gone, and nothing of it is kept.
+    fn advance(&mut self) {
+        if let Some(first) = self.first_mut() {
+            first.content = Content::Bytes(Bytes::new());
+        }
+        self.written = self.written.saturating_add(1);
+        if self.written >= self.all.len() {
+            self.clear();
+        }
     }
 
-    /// The first one, of which nothing is kept.
-    fn pop(&mut self) -> Option<Item> {
-        let nothing = Item { content: Content::Bytes(Bytes::new()), behind: Text::EMPTY };
-        let first = core::mem::replace(self.first_mut()?, nothing);
-        self.advance(1);
-        Some(first)
+    fn clear(&mut self) {
+        self.written = 0;
+        self.all.clear();
+    }
+
+    fn memory(&self) -> usize {
+        self.all.capacity().saturating_mul(size_of::<Item>())
     }
 }
 
@@ -235,12 +137,16 @@ impl Buffer<Item> {
 pub(crate) struct Outgoing {
     /// Taken by a kernel that keeps it, and not yet written.
     in_flight: u64,
-    /// The text that comes first.
-    front: Buffer<u8>,
-    /// Behind it.
-    queue: Buffer<Item>,
-    /// Of all of it, so 0 only if there is nothing; the most that can be counted where opaque parts are longer than
-    /// that.
+    /// All the text, in order. Its memory serves one response after the other.
+    text: Vec<u8>,
+    /// How much of it is written. Once nothing else is left, it is forgotten.
+    written: usize,
+    /// Where in it the draft begins: it is not queued yet, and nobody else sees it.
+    draft_at: usize,
+    /// The content between.
+    queue: Queue,
+    /// Of all that is queued, so 0 only if there is nothing; the most that can be counted where opaque parts are longer
+    /// than that.
     unwritten: u64,
 }
 
@@ -260,11 +166,71 @@ pub(crate) enum Due {
 impl Outgoing {
     #[inline]
     pub(crate) fn put(&mut self, piece: &[u8]) {
-        self.accept(count(piece.len()));
-        match self.queue.last_mut() {
-            None => self.front.push(piece),
-            Some(last) => last.behind.push(piece),
+        debug_assert!(self.draft().is_empty(), "a draft comes before what is queued behind it");
+        if !self.has_room(piece.len()) {
+            self.make_room(piece.len());
         }
+        self.text.extend_from_slice(piece);
+        self.draft_at = self.text.len();
+        self.accept(count(piece.len()));
+    }
+
+    /// Whether there is memory for so many bytes of text more.
+    pub(crate) fn has_room(&self, length: usize) -> bool {
+        self.text.capacity().wrapping_sub(self.text.len()) >= length
+    }
+
+    /// Makes room for so many bytes of text more. Above [`SPARE`] it grows by half, so that what is here seldom moves.
+    #[cold]
+    pub(crate) fn make_room(&mut self, length: usize) {
+        self.forget_written();
+        let here = self.text.len();
+        let all = here.saturating_add(length);
+        let growth = if all > SPARE { here / 2 } else { 0 };
+        spare::make_room(&mut self.text, room_for(all.max(here.saturating_add(growth))));
+    }
+
+    /// Where more is always queued before all is written, what is written would be kept for ever: so it is let go
+    /// before anything grows.
+    fn forget_written(&mut self) {
+        self.text.drain(..self.written);
+        self.draft_at = self.draft_at.saturating_sub(self.written);
+        for item in self.queue.rest_mut() {
+            item.at = item.at.saturating_sub(self.written);
+        }
+        self.written = 0;
+    }
+
+    /// What is not queued yet: it can still be changed, or thrown away.
+    pub(crate) fn draft(&self) -> &[u8] {
+        self.text.get(self.draft_at..).unwrap_or_default()
+    }
+
+    /// The text that the draft is the end of: more is put behind it.
+    pub(crate) fn draft_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.text
+    }
+
+    /// Throws away what of the draft is behind its first bytes.
+    pub(crate) fn cut_draft(&mut self, length: usize) {
+        self.text.truncate(self.draft_at.saturating_add(length));
+        self.tidy();
+    }
+
+    /// Queues the draft.
+    pub(crate) fn release(&mut self) {
+        let length = self.text.len().saturating_sub(self.draft_at);
+        self.draft_at = self.text.len();
+        self.accept(count(length));
+    }
+
+    /// Queues what of the draft is behind its first bytes: they stay a draft, behind it.
+    pub(crate) fn release_behind(&mut self, length: usize) {
+        let draft = self.text.get_mut(self.draft_at..).unwrap_or_default();
+        let released = draft.len().saturating_sub(length);
+        draft.rotate_right(released);
+        self.draft_at = self.draft_at.saturating_add(released);
+        self.accept(count(released));
     }
 
     /// Bytes that are not written: those in flight and those of opaque parts included.
@@ -277,50 +243,22 @@ impl Outgoing {
         self.unwritten >= count(bytes)
     }
 
-    /// The memory of what was written, for the next head.
-    pub(crate) fn take_spare(&mut self) -> Vec<u8> {
-        if self.has_spare() { core::mem::take(&mut self.front.all) } else { Vec::new() }
-    }
-
-    fn has_spare(&self) -> bool {
-        self.front.is_empty() && self.front.all.capacity() <= SPARE
-    }
-
-    /// Queues all of `text`, which is left empty.
-    pub(crate) fn append(&mut self, text: &mut Vec<u8>) {
-        if self.has_spare() && self.queue.is_empty() {
-            self.accept(count(text.len()));
-            core::mem::swap(&mut self.front.all, text);
-        } else {
-            self.put(text);
-        }
-        text.clear();
-    }
-
     /// Queues content, which is not empty, and where it is the data of a chunk the line end behind it.
     pub(crate) fn push(&mut self, content: Content, is_chunk: bool) {
         debug_assert!(content.length() > 0, "nothing is moved for nothing");
         match content {
-            Content::Bytes(bytes) if bytes.len() < COPIED_BELOW => {
-                self.put(&bytes);
-                if is_chunk {
-                    self.put(LINE_END);
-                }
-            }
-            Content::Bytes(_) | Content::Part { .. } => self.queue_up(content, is_chunk),
+            Content::Bytes(bytes) if bytes.len() < COPIED_BELOW => self.put(&bytes),
+            Content::Bytes(_) | Content::Part { .. } => self.queue_up(content),
+        }
+        if is_chunk {
+            self.put(LINE_END);
         }
     }
 
-    fn queue_up(&mut self, content: Content, is_chunk: bool) {
-        if self.queue.is_empty() {
-            self.front.trim();
-        }
-        let mut item = Item { content, behind: Text::EMPTY };
-        if is_chunk {
-            item.behind.push(LINE_END);
-        }
-        self.accept(item.length());
-        self.queue.push(item);
+    fn queue_up(&mut self, content: Content) {
+        self.trim();
+        self.accept(content.length());
+        self.queue.push(Item { content, at: self.draft_at });
     }
 
     /// Whether all of it is written.
@@ -328,7 +266,7 @@ impl Outgoing {
         let is_empty = self.unwritten == 0;
         debug_assert_eq!(
             is_empty,
-            self.in_flight == 0 && self.front.is_empty() && self.queue.is_empty(),
+            self.in_flight == 0 && self.written == self.draft_at && self.queue.is_empty(),
             "what is unwritten is counted"
         );
         is_empty
@@ -339,11 +277,12 @@ impl Outgoing {
         // Mostly it is all. What is beyond counting is more than was counted.
         if written >= self.unwritten && self.unwritten != u64::MAX {
             self.in_flight = 0;
-            self.front.clear();
+            self.written = self.draft_at;
             self.queue.clear();
             self.unwritten = 0;
+            self.tidy();
             if self.memory() > BURST {
-                self.clear();
+                self.give_back();
             }
             return;
         }
@@ -351,8 +290,8 @@ impl Outgoing {
         self.in_flight = self.in_flight.saturating_sub(landed);
         let mut left = written.saturating_sub(landed);
         loop {
-            let first = self.front.rest().len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            self.front.advance(first);
+            let first = self.front().len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            self.written = self.written.saturating_add(first);
             left = left.saturating_sub(count(first));
             let Some(item) = self.queue.first_mut() else { break };
             let length = item.content.length();
@@ -362,71 +301,102 @@ impl Outgoing {
                 break;
             }
             left = left.saturating_sub(length);
-            self.content_is_gone();
+            self.queue.advance();
         }
-        if !self.queue.is_empty() {
-            self.front.trim();
-        }
+        self.tidy();
         self.unwritten = match self.unwritten {
             u64::MAX => self.count_again(),
             known => known.saturating_sub(written.saturating_sub(left)),
         };
     }
 
-    /// The text behind the first content comes to the front, where there is none.
-    fn content_is_gone(&mut self) {
-        debug_assert!(self.front.is_empty(), "what comes first is written first");
-        match self.queue.pop().map(|item| item.behind) {
-            Some(Text::Long(text)) => self.front.all = text,
-            Some(short) => self.front.push(short.bytes()),
-            None => {}
+    /// Where all is written, the text begins again.
+    #[inline]
+    fn tidy(&mut self) {
+        if self.written == self.text.len() && self.queue.is_empty() {
+            self.text.clear();
+            self.written = 0;
+            self.draft_at = 0;
+        } else {
+            self.trim();
         }
+    }
+
+    /// The text does not shrink by itself, and content may be queued behind it for long: so it keeps no more than twice
+    /// what is left of it.
+    #[inline]
+    fn trim(&mut self) {
+        let left = self.text.len().saturating_sub(self.written);
+        if self.text.capacity() > spare::TEXT_BYTES && self.text.capacity() > left.saturating_mul(2) {
+            self.give_back();
+        }
+    }
+
+    #[cold]
+    fn give_back(&mut self) {
+        self.forget_written();
+        self.text.shrink_to_fit();
+        self.queue.forget_written();
+        self.queue.all.shrink_to_fit();
     }
 
     /// What is unwritten, where it may have been beyond counting: nobody knows how far.
     #[cold]
     fn count_again(&self) -> u64 {
-        let front = self.in_flight.saturating_add(count(self.front.rest().len()));
-        self.queue.rest().iter().map(Item::length).fold(front, u64::saturating_add)
+        let text = self.in_flight.saturating_add(count(self.draft_at.saturating_sub(self.written)));
+        self.queue.rest().iter().map(|item| item.content.length()).fold(text, u64::saturating_add)
     }
 
     fn accept(&mut self, length: u64) {
         self.unwritten = self.unwritten.saturating_add(length);
     }
 
+    /// The text that comes first.
+    fn front(&self) -> &[u8] {
+        let end = self.queue.first().map_or(self.draft_at, |item| item.at);
+        self.text.get(self.written..end).unwrap_or_default()
+    }
+
     /// The chunks to write now: up to the first opaque part.
     pub(crate) fn chunks(&self) -> Chunks<'_> {
-        Chunks { text: self.front.rest(), items: self.queue.rest().iter() }
+        let text = self.text.get(..self.draft_at).unwrap_or_default();
+        Chunks { text, given: self.written, items: self.queue.rest().iter() }
     }
 
     /// The first chunk, for a kernel that keeps it.
     pub(crate) fn take(&mut self) -> Option<Bytes> {
-        let bytes = if self.front.is_empty() {
+        let front = self.front();
+        let bytes = if front.is_empty() {
             let Content::Bytes(bytes) = &mut self.queue.first_mut()?.content else { return None };
             let bytes = core::mem::take(bytes);
-            self.content_is_gone();
+            self.queue.advance();
             bytes
-        } else if self.front.rest().len() <= SPARE.max(self.front.all.capacity() / 2) {
+        } else if front.len() <= SPARE.max(self.text.capacity() / 2)
+            || !self.queue.is_empty()
+            || !self.draft().is_empty()
+        {
             // Its memory stays for what is next, and the kernel keeps no more of it than it writes.
-            let bytes = Bytes::copy_from_slice(self.front.rest());
-            self.front.clear();
+            let bytes = Bytes::copy_from_slice(front);
+            self.written = self.written.saturating_add(bytes.len());
             bytes
         } else {
-            let Buffer { all, written } = core::mem::take(&mut self.front);
-            let mut bytes = Bytes::from(all);
-            bytes.advance(written);
+            let mut bytes = Bytes::from(core::mem::take(&mut self.text));
+            bytes.advance(self.written);
+            self.written = 0;
+            self.draft_at = 0;
             bytes
         };
+        self.tidy();
         self.in_flight = self.in_flight.saturating_add(count(bytes.len()));
         Some(bytes)
     }
 
     /// What is to be written next.
     pub(crate) fn due(&self) -> Due {
-        if !self.front.is_empty() {
+        if !self.front().is_empty() {
             return Due::Bytes;
         }
-        match self.queue.rest().first().map(|item| &item.content) {
+        match self.queue.first().map(|item| &item.content) {
             // Behind bytes that a kernel keeps nothing is due before they are written.
             Some(Content::Part { .. }) if self.in_flight > 0 => Due::Nothing,
             Some(&Content::Part { token, length }) => Due::Part { token, remaining: length },
@@ -435,29 +405,25 @@ impl Outgoing {
         }
     }
 
-    /// Drops all of it.
+    /// Drops all of it, the draft too.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Keeps at most `most_bytes` of its memory, where there is nothing to write: takes `spare` for what is more.
-    pub(crate) fn shrink(&mut self, most_bytes: usize, spare: &mut Vec<u8>) {
-        debug_assert!(self.is_empty(), "what is unwritten is kept");
+    /// Keeps at most `most_bytes` of its memory, where there is nothing to write.
+    pub(crate) fn shrink(&mut self, most_bytes: usize) {
+        debug_assert!(self.is_empty() && self.text.is_empty(), "what is unwritten is kept");
         if self.queue.memory() > most_bytes {
-            self.queue = Buffer::default();
+            self.queue = Queue::default();
         }
         if self.memory() > most_bytes {
-            spare::keep_text(core::mem::replace(&mut self.front.all, core::mem::take(spare)));
-        }
-        if self.memory() > most_bytes {
-            spare::keep_text(core::mem::take(&mut self.front.all));
-            self.clear();
+            spare::keep_text(core::mem::take(&mut self.text));
         }
     }
 
     /// Bytes that it has asked for.
     fn memory(&self) -> usize {
-        self.front.memory().saturating_add(self.queue.memory())
+        self.text.capacity().saturating_add(self.queue.memory())
     }
 }
 
@@ -479,8 +445,9 @@ fn count(length: usize) -> u64 {
 /// ```
 #[derive(Clone)]
 pub struct Chunks<'a> {
-    /// Before the items; empty when it was given, or is.
     text: &'a [u8],
+    /// How much of the text was given, or is written.
+    given: usize,
     items: slice::Iter<'a, Item>,
 }
 
@@ -488,15 +455,16 @@ impl<'a> Iterator for Chunks<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<Self::Item> {
-        if !self.text.is_empty() {
-            return Some(core::mem::take(&mut self.text));
+        let end = self.items.as_slice().first().map_or(self.text.len(), |item| item.at);
+        if self.given < end {
+            let text = self.text.get(self.given..end);
+            self.given = end;
+            return text;
         }
-        let item = self.items.next()?;
-        let Content::Bytes(bytes) = &item.content else {
-            self.items = slice::Iter::default();
+        let Content::Bytes(bytes) = &self.items.next()?.content else {
+            *self = Self { text: &[], given: 0, items: slice::Iter::default() };
             return None;
         };
-        self.text = item.behind.bytes();
         Some(bytes)
     }
 }

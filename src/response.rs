@@ -118,6 +118,11 @@ pub(crate) fn write_fields(headers: &[Pair<'_>], found: &mut Found, into: &mut V
     Ok(())
 }
 
+/// Most heads with so many headers are no longer: most fields have 32 bytes at most, as status line and date have.
+pub(crate) fn usual_length(headers: &[Pair<'_>]) -> usize {
+    headers.len().saturating_add(2).saturating_mul(32)
+}
+
 /// About how long a response with these headers is, with its content, if it `has_content`, where that is copied behind
 /// its head.
 pub(crate) fn expected_length(headers: &[Pair<'_>], config: &Config, has_content: bool) -> usize {

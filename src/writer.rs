@@ -2,7 +2,6 @@
 
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use crate::body::BodyEncoder;
 use crate::chunked;
@@ -10,10 +9,9 @@ use crate::config::Config;
 use crate::date::Date;
 use crate::error::Misuse;
 use crate::framing::{self, AskedBy, ResponseBody, Version};
-use crate::outgoing::{self, Content, Due, Outgoing};
+use crate::outgoing::{Content, Due, Outgoing};
 use crate::request::Request;
 use crate::response::{self, Found, Pair};
-use crate::spare;
 use crate::syntax;
 
 /// What of the request decides the form of its response.
@@ -26,11 +24,10 @@ struct Asked {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Writer {
+    /// Its draft is the head, until the first body event: a small response leaves in one write, and a crash in between
+    /// becomes a real 500. All of it but the end of its `connection` line and the empty line.
     pub(crate) outgoing: Outgoing,
     asked: Asked,
-    /// The head, until the first body event: a small response leaves in one write, and a crash in between becomes a
-    /// real 500. All of it but the end of its `connection` line and the empty line.
-    held: Vec<u8>,
     /// The held head ends inside a `connection` line.
     line_is_open: bool,
     encoder: BodyEncoder,
@@ -45,7 +42,6 @@ impl Writer {
         Self {
             outgoing: Outgoing::default(),
             asked: Asked { version: Version::Http11, by: AskedBy::Other, accepts_trailers: false },
-            held: Vec::new(),
             line_is_open: false,
             encoder: BodyEncoder::NONE,
             declared_trailers: false,
@@ -55,7 +51,7 @@ impl Writer {
 
     /// A response to this request is owed.
     pub(crate) fn begin(&mut self, request: &Request) {
-        debug_assert!(self.held.is_empty(), "a head is held in its own exchange only");
+        debug_assert!(self.outgoing.draft().is_empty(), "a head is held in its own exchange only");
         let by = if request.is_head() {
             AskedBy::Head
         } else if request.is_connect() {
@@ -83,18 +79,15 @@ impl Writer {
         config: &Config,
         date: Option<Date>,
     ) -> Result<bool, Misuse> {
-        if self.held.capacity() == 0 {
-            self.held = self.outgoing.take_spare();
-        }
-        // So long are most headers, and so are status line and date.
-        if self.held.capacity() < headers.len().saturating_add(2).saturating_mul(32) {
+        if !self.outgoing.has_room(response::usual_length(headers)) {
             self.make_room(status, headers, config);
         }
         let mut found = Found { keeps_length: self.asked.by.keeps_length(status), ..Found::default() };
-        response::write_status_line(status, &mut self.held);
-        response::write_fields(headers, &mut found, &mut self.held).inspect_err(|_| self.held.clear())?;
+        let head = self.outgoing.draft_mut();
+        response::write_status_line(status, head);
+        response::write_fields(headers, &mut found, head).inspect_err(|_| self.outgoing.cut_draft(0))?;
         let body = framing::response_body(self.asked.version, self.asked.by, status, found.content_length);
-        let head = &mut self.held;
+        let head = self.outgoing.draft_mut();
         if body == ResponseBody::Chunked {
             head.extend_from_slice(b"transfer-encoding: chunked\r\n");
         }
@@ -129,13 +122,13 @@ impl Writer {
     fn make_room(&mut self, status: u16, headers: &[Pair<'_>], config: &Config) {
         let body = framing::response_body(self.asked.version, self.asked.by, status, None);
         let expected = response::expected_length(headers, config, body != ResponseBody::None);
-        outgoing::make_room(&mut self.held, expected);
+        self.outgoing.make_room(expected);
     }
 
     /// The application's `connection` options, in a line that is left open for ours.
     #[cold] // most responses have none
     fn add_options(&mut self, headers: &[Pair<'_>], found: &Found) {
-        self.line_is_open = found.has_options && response::write_options(headers, &mut self.held);
+        self.line_is_open = found.has_options && response::write_options(headers, self.outgoing.draft_mut());
         // "A sender of Upgrade MUST also send an "Upgrade" connection option" (RFC 9110 §7.8): a 101, a 426, or whoever
         // just says what it speaks. The application may have sent it itself.
         if found.has_upgrade && !self.names(b"upgrade") {
@@ -145,15 +138,17 @@ impl Writer {
 
     #[cold] // a connection of HTTP/1.1 that is kept has none
     fn add_option(&mut self, option: &[u8]) {
-        self.held.extend_from_slice(if self.line_is_open { b", " } else { b"connection: " });
-        self.held.extend_from_slice(option);
+        let head = self.outgoing.draft_mut();
+        head.extend_from_slice(if self.line_is_open { b", " } else { b"connection: " });
+        head.extend_from_slice(option);
         self.line_is_open = true;
     }
 
     /// Whether this is an option of the line that is open.
     #[cold] // most responses have none
     fn names(&self, option: &[u8]) -> bool {
-        let line = self.held.rsplit(|&byte| byte == b'\n').next().filter(|_| self.line_is_open).unwrap_or_default();
+        let head = self.outgoing.draft();
+        let line = head.rsplit(|&byte| byte == b'\n').next().filter(|_| self.line_is_open).unwrap_or_default();
         let options = line.strip_prefix(b"connection: ").unwrap_or_default();
         syntax::members(options).any(|named| named.eq_ignore_ascii_case(option))
     }
@@ -177,20 +172,21 @@ impl Writer {
     /// Queues the held head as it is: behind a switch nothing of HTTP follows.
     pub(crate) fn release_as_it_is(&mut self) {
         self.end_head();
-        self.outgoing.append(&mut self.held);
+        self.outgoing.release();
     }
 
     fn end_head(&mut self) {
+        let head = self.outgoing.draft_mut();
         if self.line_is_open {
-            self.held.extend_from_slice(b"\r\n");
+            head.extend_from_slice(b"\r\n");
         }
         self.line_is_open = false;
-        self.held.extend_from_slice(b"\r\n");
+        head.extend_from_slice(b"\r\n");
     }
 
     /// Throws the held head away.
     pub(crate) fn drop_head(&mut self) {
-        self.held.clear();
+        self.outgoing.cut_draft(0);
         self.line_is_open = false;
     }
 
@@ -222,22 +218,22 @@ impl Writer {
     /// Queues trailers, if they are valid. They are dropped where the body is not chunked, or the client has not said
     /// `te: trailers`.
     pub(crate) fn write_trailers(&mut self, headers: &[Pair<'_>], last: bool) -> Result<(), Misuse> {
-        debug_assert!(self.held.is_empty(), "the head is out");
-        let answer = response::write_trailers(headers, &mut self.held);
-        if answer.is_ok() {
-            if self.encoder.is_chunked() && self.asked.accepts_trailers && !headers.is_empty() {
-                if !self.in_trailers {
-                    self.outgoing.put(b"0\r\n");
-                }
-                self.outgoing.put(&self.held);
-                self.in_trailers = true;
-            }
-            if last {
-                self.finish_body();
-            }
+        debug_assert!(self.outgoing.draft().is_empty(), "the head is out");
+        let draft = self.outgoing.draft_mut();
+        if !self.in_trailers {
+            draft.extend_from_slice(b"0\r\n");
         }
-        self.held.clear();
-        answer
+        response::write_trailers(headers, draft).inspect_err(|_| self.outgoing.cut_draft(0))?;
+        if self.encoder.is_chunked() && self.asked.accepts_trailers && !headers.is_empty() {
+            self.outgoing.release();
+            self.in_trailers = true;
+        } else {
+            self.outgoing.cut_draft(0);
+        }
+        if last {
+            self.finish_body();
+        }
+        Ok(())
     }
 
     #[inline(never)] // once a response, not for each part of its body
@@ -256,16 +252,17 @@ impl Writer {
     /// Queues an interim response, if it is valid and `is_due`, before a head that is held. It is never sent to
     /// HTTP/1.0 (RFC 9110 §15.2), and says nothing of a body, since it has none.
     pub(crate) fn write_interim(&mut self, status: u16, headers: &[Pair<'_>], is_due: bool) -> Result<(), Misuse> {
-        let (held, held_is_open) = (self.held.len(), self.line_is_open);
+        let (held, held_is_open) = (self.outgoing.draft().len(), self.line_is_open);
         let mut found = Found::default();
-        response::write_status_line(status, &mut self.held);
-        let answer = response::write_fields(headers, &mut found, &mut self.held);
+        let interim = self.outgoing.draft_mut();
+        response::write_status_line(status, interim);
+        let answer = response::write_fields(headers, &mut found, interim);
         if answer.is_ok() && is_due && self.asked.version == Version::Http11 {
             self.add_options(headers, &found);
             self.end_head();
-            self.outgoing.put(self.held.get(held..).unwrap_or_default());
+            self.outgoing.release_behind(held);
         }
-        self.held.truncate(held);
+        self.outgoing.cut_draft(held);
         self.line_is_open = held_is_open;
         answer
     }
@@ -281,25 +278,22 @@ impl Writer {
     }
 
     pub(crate) fn fingerprint(&self) -> String {
-        let Self { outgoing, asked, held, line_is_open, encoder, declared_trailers, in_trailers } = self;
+        let Self { outgoing, asked, line_is_open, encoder, declared_trailers, in_trailers } = self;
         let part = match outgoing.due() {
             Due::Part { token, remaining } => Some((token, remaining.min(2))),
             Due::Nothing | Due::Bytes => None,
         };
+        let held = (outgoing.draft().escape_ascii(), line_is_open);
         let outgoing = (outgoing.is_empty(), part);
         // CONNECT is told with its request, and decides nothing behind its head.
         let by = if asked.by == AskedBy::Connect { AskedBy::Other } else { asked.by };
         let asked = Asked { by, ..*asked };
-        let held = (held.escape_ascii(), line_is_open);
         let body = (encoder.saturated(), declared_trailers, in_trailers);
         format!("{outgoing:?} {asked:?} \"{}\" {} {body:?}", held.0, held.1)
     }
 
     /// Gives large buffers back, between two exchanges.
     pub(crate) fn shrink(&mut self, most_bytes: usize) {
-        self.outgoing.shrink(most_bytes, &mut self.held);
-        if self.held.capacity() != 0 {
-            spare::keep_text(core::mem::take(&mut self.held));
-        }
+        self.outgoing.shrink(most_bytes);
     }
 }
