@@ -129,7 +129,7 @@ impl Queue {
     }
 
     fn memory(&self) -> usize {
-        self.all.capacity().saturating_mul(size_of::<Item>())
+        self.all.capacity().wrapping_mul(size_of::<Item>())
     }
 }
 
@@ -413,6 +413,13 @@ impl Outgoing {
     /// Keeps at most `most_bytes` of its memory, where there is nothing to write.
     pub(crate) fn shrink(&mut self, most_bytes: usize) {
         debug_assert!(self.is_empty() && self.text.is_empty(), "what is unwritten is kept");
+        if self.memory() > most_bytes {
+            self.give_all_back(most_bytes);
+        }
+    }
+
+    #[inline(never)] // mostly there is no more
+    fn give_all_back(&mut self, most_bytes: usize) {
         if self.queue.memory() > most_bytes {
             self.queue = Queue::default();
         }
@@ -421,9 +428,9 @@ impl Outgoing {
         }
     }
 
-    /// Bytes that it has asked for.
+    /// Bytes that it has asked for. (No sum wraps: it is all there.)
     fn memory(&self) -> usize {
-        self.text.capacity().saturating_add(self.queue.memory())
+        self.text.capacity().wrapping_add(self.queue.memory())
     }
 }
 

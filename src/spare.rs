@@ -29,8 +29,8 @@ const SHORT_TEXT_BYTES: usize = 256;
 /// As much is kept for the names of fields, and as much for their places.
 const FIELDS_BYTES: usize = 2 * 1024;
 
-/// What a connection may have beyond what it needs: in two texts, and for the fields of the head and of the trailers.
-pub(crate) const MOST_BEYOND_NEED: usize = if cfg!(feature = "std") { 2 * TEXT_BYTES + 4 * FIELDS_BYTES } else { 0 };
+/// What a connection may have beyond what it needs: for its text, and for the fields of the head and of the trailers.
+pub(crate) const MOST_BEYOND_NEED: usize = if cfg!(feature = "std") { TEXT_BYTES + 4 * FIELDS_BYTES } else { 0 };
 
 /// An empty buffer of just this size.
 pub(crate) fn buffer(size: usize) -> BytesMut {
