@@ -432,7 +432,7 @@ impl Connection {
     }
 
     /// What is told when the connection is over.
-    #[cold] // it comes once
+    #[cold] // mostly there is a next request
     fn tell_end(&mut self, end: End) -> Action {
         self.moved_on(Event::EndTold);
         match end {
@@ -455,7 +455,8 @@ impl Connection {
     }
 
     /// Where somebody asks, or where it is thrown away, reading goes on: the limits bound it. What would wait for
-    /// somebody to ask is read as far as the buffer has room, and what comes behind a switch by the next protocol.
+    /// somebody to ask is read as far as the buffer has room. What comes behind a switch is for the next protocol to
+    /// read.
     fn wants_to_read(&self) -> bool {
         if self.reader.incoming.ended {
             return false;

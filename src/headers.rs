@@ -310,7 +310,8 @@ impl Headers {
     }
 }
 
-/// Makes lower case of names, in blocks of which the last one overlaps: behind whole blocks std goes on byte by byte.
+/// Makes lower case of names, in blocks of which the last one overlaps: behind whole blocks std goes on byte by byte. They
+/// are tokens, so a block ends at any byte.
 fn make_lower(names: &mut str) {
     if names.len() >= 16 {
         make_lower_in_blocks::<16>(names);

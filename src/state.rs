@@ -651,7 +651,7 @@ impl State {
     }
 
     /// What is told of the connection's end, if anything is now.
-    #[cold] // it comes once
+    #[cold] // mostly there is a next request
     fn end(self, unwritten: bool) -> Option<End> {
         match self.next {
             Next::Request | Next::Lingering | Next::Switched => None,

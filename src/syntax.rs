@@ -117,8 +117,8 @@ fn all_of<const N: usize>(block: &[u8; N], is_usual: impl Fn(u8) -> bool) -> boo
     block.iter().fold(true, |all, &byte| all & is_usual(byte))
 }
 
-/// `field-value` (RFC 9110 §5.5): no control character but HTAB, and no white space at either end, which is all of it
-/// that is not above SP.
+/// `field-value` (RFC 9110 §5.5): no control character but HTAB, and no white space at either end. (SP and HTAB are all
+/// of it that is not above SP.)
 #[inline]
 pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
     (all_in_blocks(bytes, |byte| matches!(byte, b' '..=b'~')) || all(bytes, FIELD))

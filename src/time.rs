@@ -166,8 +166,8 @@ pub(crate) enum Overdue {
     Shutdown,
 }
 
-/// Since when each wait lasts, or when it will have lasted too long. A deadline is computed from these marks; nothing
-/// is armed and nothing cancelled.
+/// Since when each wait lasts; or, where nothing but time can be too late, when it will have lasted too long. Deadlines
+/// are computed from these marks.
 ///
 /// A phase that began since the last question begins at this one's `now` (rule 1): its mark is made by the first
 /// [`turn`](Self::turn) that finds the phase, and dropped by the first that does not.
@@ -184,14 +184,13 @@ pub(crate) struct Waits {
     shutdown_due: Instant,
     /// How long this body was waited for, in all.
     body_wait: Nanos,
-    /// Nothing of what was waited for is due before, as far as that was asked: `ZERO` where what is awaited has changed
-    /// since. While a body is awaited, what is past stays until a part of it has come.
+    /// Nothing of what was waited for is due before, when that was asked last. `ZERO` where it has not been asked since
+    /// something else is awaited, or since a part of a body has come. What is past stays until then.
     first_due: Instant,
 }
 
 /// What is waited for at a turn, and whether a part of it has come since the last one, so that it counts from now.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "independent facts of one moment, not phases of anything")]
 pub(crate) struct Turn {
     pub(crate) awaited: Awaited,
     pub(crate) has_come: bool,
@@ -296,7 +295,7 @@ impl Waits {
         if self.awaited == Awaited::Close { self.overdue_close(timeouts) } else { None }
     }
 
-    #[cold] // awaited once, at the end
+    #[cold] // mostly there is a next request
     fn overdue_close(&self, timeouts: &Timeouts) -> Option<Overdue> {
         (self.peer_deadline(timeouts, 0) <= self.now).then_some(Overdue::Peer(Awaited::Close))
     }

@@ -1443,3 +1443,70 @@ fn a_transport_that_is_lost_under_the_last_response_is_the_reason() {
         }
     }
 }
+
+/// Whether a request with this Host is started.
+fn takes_host(host: &str) -> bool {
+    let mut conn = Connection::new(Config::default());
+    conn.handle_bytes(format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes());
+    let is_started = matches!(conn.next_action(NOW), Action::Start(..));
+    assert_eq!(conn.fault(), (!is_started).then_some(ProtocolError::Host), "{host}");
+    is_started
+}
+
+#[test]
+fn a_percent_encoded_octet_may_stand_anywhere_in_a_name() {
+    for host in ["%41", "%41b", "a%41", "a%41b", "a%41%4ab%4B", "%41:1", "a%41b:", "a%41b:65535"] {
+        assert!(takes_host(host), "{host}");
+    }
+    for host in ["%", "%4", "%4g", "%g4", "a%4", "a%4gb", "a%41%", "a%41%4", "a%41b%4g", "%4:1", "a%:1", "%%41", ":1"] {
+        assert!(!takes_host(host), "{host}");
+    }
+}
+
+/// Attack class 50, in the header that is written by a way of its own.
+#[test]
+fn no_value_of_a_content_type_is_written_unseen() {
+    for value in [&b"a\r\nx: y"[..], b"a\nb", b"a\rb", b"a\0", b"a\x7f", b" a", b"a ", b"\ta", b"a\t", b" ", b"\r"] {
+        let mut conn = Connection::new(Config::default());
+        let id = start(&mut conn, NOW, GET);
+        let refused = conn.exchange(id).send(head(200, &[(b"content-type", value)]));
+        assert_eq!(refused, Err(SendError::Misuse(Misuse::HeaderValue)), "{}", text(value));
+        let informed = SendEvent::Informational { status: 103, headers: &[(b"content-type", value)] };
+        assert_eq!(conn.exchange(id).send(informed), Err(SendError::Misuse(Misuse::HeaderValue)), "{}", text(value));
+        assert_eq!(output(&conn), b"");
+    }
+}
+
+#[test]
+fn a_name_is_written_in_the_case_it_was_sent_in() {
+    for name in [&b"content-type"[..], b"Content-Type", b"CONTENT-TYPE", b"content-typE"] {
+        let mut conn = Connection::new(Config::default());
+        let id = start(&mut conn, NOW, GET);
+        conn.exchange(id).send(head(200, &[(name, b"a/b"), (b"content-length", b"0")])).unwrap();
+        conn.exchange(id).send(last(b"")).unwrap();
+        let expected = [b"HTTP/1.1 200 OK\r\n", name, b": a/b\r\ncontent-length: 0\r\n\r\n"].concat();
+        assert_eq!(text(&output(&conn)), text(&expected));
+    }
+}
+
+/// CR is `-` without the bit that parts the cases.
+#[test]
+fn a_carriage_return_is_no_dash() {
+    let names: [&[u8]; 3] = [b"content\rlength", b"transfer\rencoding", b"keep\ralive"];
+    for name in names {
+        let mut conn = Connection::new(Config::default());
+        let id = start(&mut conn, NOW, GET);
+        let refused = conn.exchange(id).send(head(200, &[(name, b"0")]));
+        assert_eq!(refused, Err(SendError::Misuse(Misuse::HeaderName)), "{}", text(name));
+    }
+}
+
+#[test]
+fn a_switch_is_the_reason_also_where_the_request_was_the_last() {
+    let mut conn = Connection::new(Config::default());
+    let id =
+        start(&mut conn, NOW, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close, upgrade\r\nupgrade: websocket\r\n\r\n");
+    assert_eq!(conn.close_reason(), Some(CloseReason::LastRequest));
+    conn.exchange(id).send(head(101, &[(b"upgrade", b"websocket")])).unwrap();
+    assert_eq!(conn.close_reason(), Some(CloseReason::Switched));
+}

@@ -1174,3 +1174,89 @@ fn time_begins_where_the_driver_picked() {
         assert_eq!(deadline(&mut conn, now), Some(now + Duration::from_secs(75)));
     }
 }
+
+/// That a write was not late is no reason to forgive a body that began to be awaited behind it.
+#[test]
+fn what_was_due_before_a_body_was_awaited_is_not_forgiven_to_it() {
+    let timeouts = Timeouts::default().body(Duration::from_secs(1000)).body_rate(1, Duration::from_secs(30));
+    let mut conn = with_timeouts(timeouts);
+    let id = start(&mut conn, at(0), b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5000\r\n\r\n");
+    conn.exchange(id).send(head(200, &[(b"content-length", b"4")])).unwrap();
+    conn.exchange(id).send(part(b"ab")).unwrap();
+    assert_eq!(wait(&mut conn, at(0)).deadline, Some(at(60))); // the write
+    conn.handle_written(usize::MAX);
+    conn.exchange(id).send(last(b"cd")).unwrap();
+    // The rest is drained from here on.
+    assert_eq!(conn.next_action(at(70)), Action::Disconnect(id));
+    conn.handle_written(usize::MAX);
+    conn.handle_bytes(b"x");
+    // Ten seconds of thirty have passed.
+    assert_eq!(wait(&mut conn, at(80)).deadline, Some(at(100)));
+}
+
+/// A write that seemed late has its own turn before the body is looked at: the body's lateness is still forgiven then.
+#[test]
+fn a_late_question_is_forgiven_to_a_body_also_beside_a_write() {
+    let timeouts = Timeouts::default().body(Duration::from_secs(1000)).body_rate(1, Duration::from_secs(200));
+    let mut conn = with_timeouts(timeouts);
+    let id = start(&mut conn, at(0), b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5000\r\n\r\n");
+    assert_eq!(conn.exchange(id).receive(), Poll::Pending);
+    conn.exchange(id).send(head(200, &[])).unwrap();
+    conn.exchange(id).send(part(b"ab")).unwrap();
+    assert_eq!(wait(&mut conn, at(0)).deadline, Some(at(60))); // the write
+    // Told in time, asked 40 seconds late.
+    conn.handle_written(usize::MAX);
+    conn.handle_bytes(b"x");
+    assert_eq!(wait(&mut conn, at(100)).deadline, None);
+    assert!(conn.exchange(id).receive().is_ready());
+    assert_eq!(conn.exchange(id).receive(), Poll::Pending);
+    // Sixty of two hundred have passed.
+    assert_eq!(wait(&mut conn, at(100)).deadline, Some(at(240)));
+}
+
+/// While a head drips, the deadline of a write that has gone out in between is not told any more.
+#[test]
+fn a_write_that_is_done_leaves_the_deadline_of_a_head_alone() {
+    let mut conn = Connection::new(Config::default());
+    let id = start(&mut conn, at(0), b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    respond(&mut conn, id);
+    assert_eq!(conn.next_action(at(0)), Action::Disconnect(id));
+    assert_eq!(wait(&mut conn, at(0)).deadline, Some(at(60)));
+    conn.handle_bytes(b"G");
+    assert_eq!(wait(&mut conn, at(40)).deadline, Some(at(60)));
+    conn.handle_written(usize::MAX);
+    conn.handle_bytes(b"E");
+    assert_eq!(wait(&mut conn, at(50)).deadline, Some(at(70)));
+}
+
+/// Behind a drain that ends in the question which starts the next request, that one's body has all of its time.
+#[test]
+fn a_body_behind_a_drained_one_is_counted_from_its_own_beginning() {
+    let mut conn = Connection::new(Config::default());
+    let id = start(&mut conn, at(0), b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n");
+    respond(&mut conn, id);
+    assert_eq!(conn.next_action(at(0)), Action::Disconnect(id));
+    conn.handle_written(usize::MAX);
+    assert_eq!(wait(&mut conn, at(0)).deadline, Some(at(30)));
+    let next = start(&mut conn, at(20), b"helloPOST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n");
+    assert_eq!(conn.exchange(next).receive(), Poll::Pending);
+    assert_eq!(wait(&mut conn, at(20)).deadline, Some(at(50)));
+}
+
+/// A body whose demand becomes a drain in a question that tells `Disconnect`: what was not due yet by then is asked for
+/// by the next question, and is not forgiven if that comes late; what was due is.
+#[test]
+fn what_is_due_in_the_question_that_tells_a_disconnect_is_forgiven_and_what_is_not_is_not() {
+    let timeouts = Timeouts::default().body(Duration::from_secs(100)).body_rate(1, Duration::from_secs(200));
+    for (told, due) in [(10, 200), (99, 200), (100, 250)] {
+        let mut conn = with_timeouts(timeouts);
+        let id = start(&mut conn, at(0), b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5000\r\n\r\n");
+        assert_eq!(conn.exchange(id).receive(), Poll::Pending);
+        assert_eq!(wait(&mut conn, at(0)).deadline, Some(at(100)));
+        respond(&mut conn, id);
+        assert_eq!(conn.next_action(at(told)), Action::Disconnect(id));
+        conn.handle_written(usize::MAX);
+        conn.handle_bytes(b"x");
+        assert_eq!(wait(&mut conn, at(150)).deadline, Some(at(due)), "told at {told}");
+    }
+}

@@ -28,7 +28,7 @@ impl Connection {
     }
 
     /// An end of the stream that was told since the last question counts already.
-    #[cold] // it comes once
+    #[cold] // mostly the stream goes on
     fn receive_at_the_end(&mut self) -> Poll<ReceiveEvent> {
         let request = self.interpret();
         debug_assert!(request.is_none(), "no request begins while another is in flight");

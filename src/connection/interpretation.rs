@@ -15,7 +15,7 @@ use crate::time::Awaited;
 const MOST_IDLE_BYTES: usize = 700;
 
 impl Connection {
-    /// Whether the last answer was to wait for the rest of a head, and for nothing else. Until the head's end comes
+    /// Whether there is nothing to wait for but the rest of a head, as at the last answer. Until the head's end comes
     /// that answer stands, since bytes do not extend its deadline.
     pub(super) fn waits_for_a_head_only(&self) -> bool {
         self.state.reading == Reading::Head
