@@ -248,8 +248,8 @@ impl Headers {
         self.fields.reserve_exact(fields);
     }
 
-    /// Forgets the fields, whose bytes came from `incoming`. At most [`KEPT_BYTES`] of their memory are kept for the next
-    /// head; what is more goes back.
+    /// Forgets the fields, whose bytes came from `incoming`. At most [`KEPT_BYTES`] of their memory are kept for the
+    /// next head; what is more goes back.
     #[inline]
     pub(crate) fn empty(&mut self, incoming: &mut Incoming) {
         if self.memory() > KEPT_BYTES {
@@ -310,8 +310,8 @@ impl Headers {
     }
 }
 
-/// Makes lower case of names, in blocks of which the last one overlaps: behind whole blocks std goes on byte by byte. They
-/// are tokens, so a block ends at any byte.
+/// Makes lower case of names, in blocks of which the last one overlaps: behind whole blocks std goes on byte by byte.
+/// They are tokens, so a block may end at any byte.
 fn make_lower(names: &mut str) {
     if names.len() >= 16 {
         make_lower_in_blocks::<16>(names);

@@ -104,8 +104,8 @@ impl Incoming {
         self.bytes.capacity().saturating_sub(self.bytes.len())
     }
 
-    /// Makes it `size` bytes or more, in memory of `all` bytes if it has to be new. Not by `reserve`: that may keep what
-    /// was taken off the front in larger memory, and does not tell how large.
+    /// Makes it `size` bytes or more, in memory of `all` bytes if it has to be new. Not by `reserve`: that may keep
+    /// what was taken off the front in larger memory, and does not tell how large.
     fn make_room(&mut self, size: usize, all: usize) {
         if self.bytes.try_reclaim(size) {
             return;
@@ -150,8 +150,8 @@ impl Incoming {
     }
 
     /// The first `length` bytes, in place of what `place` held. Few of them are copied, so that its memory serves one
-    /// head after the other. An idle connection keeps that by its size: so it is no part of a buffer, which may be larger
-    /// than it shows.
+    /// head after the other. An idle connection keeps that by its size: so it is no part of a buffer, which may be
+    /// larger than it shows.
     pub(crate) fn take_into(&mut self, length: usize, place: &mut BytesMut) {
         if length > KEPT_BYTES && !self.is_small(length) {
             self.gave_own = self.is_own && length == self.bytes.len();
