@@ -72,31 +72,26 @@ impl Incoming {
         }
     }
 
-    /// Room for `size` bytes behind what is here, or a quarter more: no more is to be read at a time.
+    /// Room for `size` bytes behind what is here, or a quarter more, or as much more as is here: what drips is seldom
+    /// moved.
     pub(crate) fn lend(&mut self, size: usize) -> BytesMut {
-        if self.is_lent && !self.bytes.is_empty() {
+        let here = self.bytes.len();
+        let most = size.saturating_add(here.max(size / 4));
+        if self.is_lent && here > 0 || self.room() > most {
             // While one is out there is no room behind what is here, and to make some would copy it for each that is
-            // lent.
+            // lent. What bytes were copied into may have more room than is to be read.
             return BytesMut::with_capacity(size);
         }
-        let (here, quarter) = (self.bytes.len(), size / 4);
         if self.room() < size {
-            // What drips is seldom moved.
-            let growth = if here == 0 { 0 } else { here.max(quarter) };
-            self.make_room(size, here.saturating_add(size).saturating_add(growth));
+            self.make_room(size, if here == 0 { size } else { here.saturating_add(most) });
         }
-        let most = size.saturating_add(quarter);
-        if here == 0 && saturated(self.bytes.capacity()) == self.backing && self.bytes.capacity() <= most {
+        if here == 0 && saturated(self.bytes.capacity()) == self.backing {
             self.lent_whole = core::mem::take(&mut self.backing);
             return core::mem::take(&mut self.bytes);
         }
         self.lent_from = self.lent_from.max(self.backing);
         self.is_lent = true;
-        let mut lent = self.bytes.split_off(here);
-        if lent.capacity() > most {
-            drop(lent.split_off(size));
-        }
-        lent
+        self.bytes.split_off(here)
     }
 
     /// Bytes for which there is room behind what is here.
