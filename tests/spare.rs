@@ -304,7 +304,9 @@ fn a_need_that_is_too_large_takes_nothing() {
 /// Responses that queue their content as it is and such that copy it, one after the other.
 #[test]
 fn responses_of_all_kinds_share_their_memory() {
-    for (one, two) in [((300, 2000), (900, 1)), ((300, 2000), (1500, 1)), ((3000, 2000), (300, 1))] {
+    for (one, two) in
+        [((300, 2000), (900, 1)), ((300, 2000), (1500, 1)), ((3000, 2000), (300, 1)), ((30, 300), (30, 900))]
+    {
         let mut conn = Connection::new(Config::default());
         let allocations = allocations_of_ten(|| {
             for (value, content) in [one, two] {
